@@ -1,0 +1,237 @@
+//! Locations: what happens to a request that was routed here. Every value is already inherited.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{LocId, LocRouter, LogFileId, LogFormatId, Proxy, ServerId, Template};
+
+/// How a location was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LocMatch {
+    /// The server block itself.
+    Server,
+    Exact,
+    Prefix,
+    /// `^~`
+    PrefixNoRegex,
+    Regex,
+    Named,
+}
+
+/// One location, or a server block seen as one.
+#[derive(Debug, Clone)]
+pub struct Location {
+    pub kind: LocMatch,
+    /// The text after the modifier (`/a`, `\.php$`, `@x`).
+    pub name: Box<[u8]>,
+    pub server: ServerId,
+    /// Nested locations.
+    pub router: LocRouter,
+    pub internal: bool,
+    pub content: Content,
+    /// `return` here; it runs before `content`.
+    pub ret: Option<Return>,
+    /// A prefix location ending in `/` with `proxy_pass`: a request for it without the `/` is redirected (301).
+    pub auto_redirect: bool,
+
+    pub root: Root,
+    pub index: Vec<Template>,
+    pub try_files: Option<TryFiles>,
+    pub error_pages: Vec<ErrorPage>,
+    pub recursive_error_pages: bool,
+    /// Lower-case extension to type.
+    pub types: std::sync::Arc<HashMap<Box<[u8]>, Box<[u8]>>>,
+    pub default_type: Box<[u8]>,
+    pub add_headers: Vec<AddHeader>,
+    /// `expires`.
+    pub expires: Expires,
+    pub etag: bool,
+    pub if_modified_since: IfModifiedSince,
+    /// `limit_except` methods allowed; `None`: no limit.
+    pub server_tokens: ServerTokens,
+    pub absolute_redirect: bool,
+    pub server_name_in_redirect: bool,
+    pub port_in_redirect: bool,
+    pub msie_padding: bool,
+    pub log_not_found: bool,
+    pub log_subrequest: bool,
+
+    /// `client_max_body_size`; 0: no limit. Default 1m.
+    pub max_body: u64,
+    /// `client_body_buffer_size`, default 16k.
+    pub body_buffer: usize,
+    /// `client_body_timeout`, default 60 s.
+    pub body_timeout: Duration,
+    pub body_temp_path: PathBuf,
+    /// `send_timeout`, default 60 s.
+    pub send_timeout: Duration,
+    /// `keepalive_timeout`, default 75 s; 0: connections are not kept.
+    pub keepalive_timeout: Duration,
+    /// The second argument: the `Keep-Alive: timeout=` field.
+    pub keepalive_header: Option<Duration>,
+    /// `keepalive_requests`, default 1000.
+    pub keepalive_requests: u64,
+    /// `keepalive_time`, default 1 h.
+    pub keepalive_time: Duration,
+    pub lingering: Lingering,
+    pub lingering_time: Duration,
+    pub lingering_timeout: Duration,
+    pub reset_timedout: bool,
+    pub chunked_transfer_encoding: bool,
+    pub tcp_nodelay: bool,
+    pub sendfile: bool,
+    /// `limit_rate`, bytes a second; 0: no limit.
+    pub limit_rate: Option<Template>,
+    pub limit_rate_after: Option<Template>,
+
+    /// `None`: `access_log off`.
+    pub access_logs: Vec<AccessLog>,
+    /// `error_log` that holds here.
+    pub error_logs: Vec<super::ErrorLog>,
+}
+
+/// What answers.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Files below `root` or `alias`: index, then static.
+    Static,
+    Proxy(Box<Proxy>),
+    /// `stub_status`
+    StubStatus,
+    /// `empty_gif`
+    EmptyGif,
+}
+
+/// `root` or `alias`.
+#[derive(Debug, Clone)]
+pub enum Root {
+    /// Resolved against the prefix when it has no variables.
+    Root(Template),
+    /// `len`: bytes of the path that it replaces (a prefix location); `None` in a regex location.
+    Alias { path: Template, replaces: Option<usize> },
+}
+
+/// `return CODE [TEXT]`, `return CODE URL`, `return URL`.
+#[derive(Debug, Clone)]
+pub struct Return {
+    pub code: u16,
+    pub text: Option<Template>,
+}
+
+#[derive(Debug, Clone)]
+pub struct TryFiles {
+    /// Files and, ending in `/`, directories.
+    pub tries: Vec<TryFile>,
+    pub last: TryLast,
+}
+
+#[derive(Debug, Clone)]
+pub struct TryFile {
+    pub path: Template,
+    pub dir: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum TryLast {
+    /// `=404`
+    Code(u16),
+    Named(LocId),
+    Uri(Template),
+}
+
+/// `error_page CODE … [=[RESPONSE]] URI`
+#[derive(Debug, Clone)]
+pub struct ErrorPage {
+    pub status: u16,
+    /// `None`: the original status stays; `Some(0)`: `=` alone, the status of what answers; otherwise `=CODE`.
+    pub overwrite: Option<u16>,
+    pub to: ErrorTo,
+}
+
+#[derive(Debug, Clone)]
+pub enum ErrorTo {
+    Named(LocId),
+    /// A local URI (begins with `/`), or a URL to redirect to.
+    Uri(Template),
+}
+
+#[derive(Debug, Clone)]
+pub struct AddHeader {
+    pub name: Box<[u8]>,
+    pub value: Template,
+    pub always: bool,
+}
+
+/// `expires`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Expires {
+    #[default]
+    Off,
+    Epoch,
+    Max,
+    /// Seconds from now; negative: in the past.
+    Access(i64),
+    /// `modified +time`
+    Modified(i64),
+    /// `@time`: second of the day.
+    Daily(u32),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IfModifiedSince {
+    Off,
+    #[default]
+    Exact,
+    Before,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ServerTokens {
+    #[default]
+    On,
+    Off,
+    Build,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Lingering {
+    Off,
+    #[default]
+    On,
+    Always,
+}
+
+/// One `access_log`.
+#[derive(Debug, Clone)]
+pub struct AccessLog {
+    pub file: LogFileId,
+    pub format: LogFormatId,
+    /// `if=`: logged unless this is empty or `0`.
+    pub condition: Option<Template>,
+}
+
+/// A log file that requests write to; one entry a path, shared.
+#[derive(Debug, Clone)]
+pub struct LogFile {
+    pub target: super::LogTarget,
+    /// `buffer=`
+    pub buffer: Option<usize>,
+    /// `flush=`
+    pub flush: Option<Duration>,
+}
+
+#[derive(Debug, Clone)]
+pub struct LogFormat {
+    pub name: Box<str>,
+    pub escape: LogEscape,
+    pub template: Template,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogEscape {
+    #[default]
+    Default,
+    Json,
+    None,
+}

@@ -1,0 +1,63 @@
+//! Owns: the immutable program that all threads of a worker share: what `compile` makes of the settings.
+//! May use: diag, values, sys, syntax (no more than their types).
+//! Never touches: the text of a configuration, sockets, the clock.
+
+mod location;
+mod process;
+mod server;
+mod template;
+mod upstream;
+
+pub use location::*;
+pub use process::*;
+pub use server::*;
+pub use template::*;
+pub use upstream::*;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u32);
+
+        impl $name {
+            pub fn ix(self) -> usize {
+                self.0 as usize
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// Index into [`Plan::servers`].
+    ServerId
+    /// Index into [`Plan::locations`].
+    LocId
+    /// Index into [`Plan::upstreams`].
+    UpstreamId
+    /// Index into [`Upstream::peers`]: primary peers first, then backups.
+    PeerId
+    /// Index into [`Plan::log_files`].
+    LogFileId
+    /// Index into [`Plan::log_formats`].
+    LogFormatId
+    /// Index into [`Plan::regexes`].
+    RegexId
+    /// A variable that the configuration made (`set`, `map`, a named capture), by its slot in a request.
+    SlotId
+}
+
+/// Everything that serving needs to know, fixed until the next reload.
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub process: Process,
+    pub listeners: Vec<Listener>,
+    pub servers: Vec<Server>,
+    pub locations: Vec<Location>,
+    pub upstreams: Vec<Upstream>,
+    pub log_files: Vec<LogFile>,
+    pub log_formats: Vec<LogFormat>,
+    pub regexes: Vec<Regex>,
+    /// The names of the variables that the configuration made, by [`SlotId`].
+    pub slots: Vec<Box<str>>,
+}

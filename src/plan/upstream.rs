@@ -1,0 +1,232 @@
+//! Peers, how one is chosen, how a session stays, and what an exchange with one looks like.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{PeerId, Template, UpstreamId};
+
+/// An `upstream` block, or the one that a `proxy_pass` to an address makes.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    pub name: Box<str>,
+    /// Made by `proxy_pass http://address`: failures are not counted, there is nothing to choose.
+    pub implicit: bool,
+    /// Primary peers in file order, one for each resolved address, then backups.
+    pub peers: Vec<Peer>,
+    /// How many of `peers` are primary.
+    pub primary: usize,
+    pub method: Method,
+    pub sticky: Option<Sticky>,
+    /// `zone NAME SIZE`: state is kept over a reload.
+    pub zone: Option<Box<str>>,
+    pub keepalive: UpstreamKeepalive,
+}
+
+/// One address of one `server` line.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The text nginx names the peer by: resolved `ip:port`, `[v6]:port`, `unix:/path`.
+    pub name: Box<str>,
+    /// The `server` argument as written.
+    pub server: Box<str>,
+    pub addr: PeerAddr,
+    pub weight: u32,
+    /// 0: failures are not counted.
+    pub max_fails: u32,
+    pub fail_timeout: Duration,
+    /// 0: no limit.
+    pub max_conns: u32,
+    pub down: bool,
+    pub backup: bool,
+    pub drain: bool,
+    /// `id=` (Tengine) or `route=` (nginx).
+    pub id: Option<Box<str>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PeerAddr {
+    Inet(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// The balancer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Method {
+    RoundRobin,
+    IpHash,
+    Hash(Template),
+    HashConsistent(Template),
+    LeastConn,
+    Random { two: bool },
+}
+
+/// How a session stays with its peer.
+#[derive(Debug, Clone)]
+pub enum Sticky {
+    /// Tengine's `session_sticky`.
+    Tengine(SessionSticky),
+    /// `sticky_cookie_insert NAME expires= domain= path=`, nginx's `sticky cookie`.
+    Cookie(StickyCookie),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionSticky {
+    /// `cookie=`, default `route`.
+    pub cookie: Box<[u8]>,
+    pub domain: Option<Box<[u8]>>,
+    /// `path=`, default `/`.
+    pub path: Option<Box<[u8]>>,
+    /// Seconds; `None`: a session cookie.
+    pub maxage: Option<i64>,
+    pub maxidle: Option<i64>,
+    pub maxlife: Option<i64>,
+    pub mode: StickyMode,
+    /// `option=indirect`
+    pub indirect: bool,
+    /// `fallback=on`
+    pub fallback: bool,
+    /// `hash=plain` is false.
+    pub md5: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StickyMode {
+    Insert,
+    Rewrite,
+    Prefix,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StickyCookie {
+    pub name: Box<[u8]>,
+    pub expires: StickyExpires,
+    pub domain: Option<Template>,
+    pub path: Option<Box<[u8]>>,
+    pub httponly: bool,
+    pub secure: bool,
+    pub samesite: Option<Template>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StickyExpires {
+    Session,
+    Max,
+    Seconds(i64),
+}
+
+/// `keepalive` in an upstream (nginx 1.29.7 and later: on by default, 32, `local` unless said).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamKeepalive {
+    /// Idle connections kept by each thread; 0: none.
+    pub idle: usize,
+    pub requests: u64,
+    pub time: Duration,
+    pub timeout: Duration,
+}
+
+/// `proxy_pass` and what goes with it.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    pub to: ProxyTo,
+    /// The URI part of `proxy_pass`; `None`: the client's own target goes on unchanged.
+    pub uri: Option<Template>,
+    /// How many bytes of the path `uri` replaces (a prefix location's length); 0 when `uri` has variables.
+    pub replaces: usize,
+    /// `$proxy_host`: host and, when not 80, port, as written.
+    pub host: Template,
+    /// `$proxy_port`.
+    pub port: Box<[u8]>,
+    pub http_version: ProxyVersion,
+    pub method: Option<Template>,
+    /// `proxy_set_body`.
+    pub set_body: Option<Template>,
+    pub pass_request_headers: bool,
+    pub pass_request_body: bool,
+    /// `proxy_set_header` in effect, nginx's defaults (`Host $proxy_host`, `Connection close` or "") merged in. An
+    /// empty value drops the field. Names compare without regard to case.
+    pub set_headers: Vec<(Box<[u8]>, Template)>,
+    /// Lower-case names not passed to the client: nginx's defaults plus `proxy_hide_header` less `proxy_pass_header`.
+    pub hide: Vec<Box<[u8]>>,
+    pub pass_server: bool,
+    pub pass_date: bool,
+    pub connect_timeout: Duration,
+    pub send_timeout: Duration,
+    pub read_timeout: Duration,
+    pub next_upstream: NextUpstream,
+    /// 0: as many as there are peers.
+    pub next_tries: u32,
+    /// 0: no limit.
+    pub next_timeout: Duration,
+    pub buffering: bool,
+    pub request_buffering: bool,
+    /// `proxy_buffer_size`: the response head must fit.
+    pub buffer_size: usize,
+    pub buffers: (usize, usize),
+    pub busy_buffers_size: usize,
+    /// `proxy_max_temp_file_size`, default 1024m; 0: none.
+    pub max_temp_file_size: u64,
+    pub temp_path: PathBuf,
+    pub intercept_errors: bool,
+    pub redirect: ProxyRedirect,
+    pub cookie_domain: Vec<(Template, Template)>,
+    pub cookie_path: Vec<(Template, Template)>,
+    pub ignore_client_abort: bool,
+    /// Lower-case header names of `proxy_ignore_headers`.
+    pub ignore_headers: Vec<Box<[u8]>>,
+    pub force_ranges: bool,
+    pub socket_keepalive: bool,
+    pub limit_rate: Option<Template>,
+    /// `proxy_bind`.
+    pub bind: Option<Template>,
+    /// `session_sticky_hide_cookie upstream=` and `session_sticky_header … switch=on`: the upstreams named.
+    pub hide_sticky: Vec<UpstreamId>,
+}
+
+#[derive(Debug, Clone)]
+pub enum ProxyTo {
+    Upstream(UpstreamId),
+    /// The address has variables: evaluated, looked up among the upstreams' names, else parsed as an address.
+    Variable(Template),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyVersion {
+    Http10,
+    Http11,
+}
+
+/// `proxy_redirect`.
+#[derive(Debug, Clone)]
+pub enum ProxyRedirect {
+    Off,
+    Rules(Vec<(RedirectFrom, Template)>),
+}
+
+#[derive(Debug, Clone)]
+pub enum RedirectFrom {
+    Text(Template),
+    Regex(super::RegexId),
+}
+
+bitflags::bitflags! {
+    /// `proxy_next_upstream`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct NextUpstream: u32 {
+        const ERROR = 1;
+        const TIMEOUT = 1 << 1;
+        const INVALID_HEADER = 1 << 2;
+        const HTTP_500 = 1 << 3;
+        const HTTP_502 = 1 << 4;
+        const HTTP_503 = 1 << 5;
+        const HTTP_504 = 1 << 6;
+        const HTTP_403 = 1 << 7;
+        const HTTP_404 = 1 << 8;
+        const HTTP_429 = 1 << 9;
+        const NON_IDEMPOTENT = 1 << 10;
+        const OFF = 1 << 11;
+    }
+}
+
+/// What a peer's cookie value is looked up in: see `sticky`.
+pub type PeerIndex = std::collections::HashMap<Box<[u8]>, PeerId>;

@@ -1,0 +1,1 @@
+//! What every behaviour test stands on.
