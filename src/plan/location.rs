@@ -1,7 +1,9 @@
 //! Locations: what happens to a request that was routed here. Every value is already inherited.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{LocId, LocRouter, LogFileId, LogFormatId, Proxy, ServerId, Template};
@@ -19,7 +21,8 @@ pub enum LocMatch {
     Named,
 }
 
-/// One location, or a server block seen as one.
+/// One location, or a server block seen as one: what is its own. What it inherits or may hand on is in `set`, shared
+/// by all locations that change nothing of it, and read as if it were here (`loc.max_body`).
 #[derive(Debug, Clone)]
 pub struct Location {
     pub kind: LocMatch,
@@ -28,27 +31,41 @@ pub struct Location {
     pub server: ServerId,
     /// Nested locations.
     pub router: LocRouter,
-    pub internal: bool,
     pub content: Content,
     /// `return` here; it runs before `content`.
     pub ret: Option<Return>,
     /// A prefix location ending in `/` with `proxy_pass`: a request for it without the `/` is redirected (301).
     pub auto_redirect: bool,
+    /// Not inherited.
+    pub try_files: Option<TryFiles>,
+    pub set: Arc<LocSet>,
+}
 
+impl Deref for Location {
+    type Target = LocSet;
+
+    fn deref(&self) -> &LocSet {
+        &self.set
+    }
+}
+
+/// The settings that locations inherit.
+#[derive(Debug, Clone)]
+pub struct LocSet {
+    pub internal: bool,
     pub root: Root,
     pub index: Vec<Template>,
-    pub try_files: Option<TryFiles>,
     pub error_pages: Vec<ErrorPage>,
     pub recursive_error_pages: bool,
     /// Lower-case extension to type.
-    pub types: std::sync::Arc<HashMap<Box<[u8]>, Box<[u8]>>>,
+    pub types: Arc<HashMap<Box<[u8]>, Box<[u8]>>>,
     pub default_type: Box<[u8]>,
     pub add_headers: Vec<AddHeader>,
+    pub add_trailers: Vec<AddHeader>,
     /// `expires`.
     pub expires: Expires,
     pub etag: bool,
     pub if_modified_since: IfModifiedSince,
-    /// `limit_except` methods allowed; `None`: no limit.
     pub server_tokens: ServerTokens,
     pub absolute_redirect: bool,
     pub server_name_in_redirect: bool,
@@ -137,6 +154,8 @@ pub enum TryLast {
     /// `=404`
     Code(u16),
     Named(LocId),
+    /// A named location that the server does not have: 500 when it comes to that.
+    NamedMissing(Box<[u8]>),
     Uri(Template),
 }
 
@@ -152,6 +171,8 @@ pub struct ErrorPage {
 #[derive(Debug, Clone)]
 pub enum ErrorTo {
     Named(LocId),
+    /// A named location that the server does not have: 500 when it comes to that.
+    NamedMissing(Box<[u8]>),
     /// A local URI (begins with `/`), or a URL to redirect to.
     Uri(Template),
 }
@@ -176,6 +197,11 @@ pub enum Expires {
     Modified(i64),
     /// `@time`: second of the day.
     Daily(u32),
+    /// A value with variables, read by the same rules when the answer is sent.
+    Variable {
+        modified: bool,
+        value: Template,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

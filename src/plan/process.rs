@@ -64,6 +64,8 @@ pub enum LogTarget {
     Stderr,
     /// `syslog:…`, as written after the colon.
     Syslog(String),
+    /// An access log whose path has variables; resolved against the prefix.
+    Variable(super::Template),
 }
 
 /// One socket that is bound. nginx binds `*:80` alone when `*:80` and `1.2.3.4:80` are both listened on, and tells the

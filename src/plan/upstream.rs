@@ -1,7 +1,9 @@
 //! Peers, how one is chosen, how a session stays, and what an exchange with one looks like.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{PeerId, Template, UpstreamId};
@@ -125,7 +127,7 @@ pub struct UpstreamKeepalive {
     pub timeout: Duration,
 }
 
-/// `proxy_pass` and what goes with it.
+/// `proxy_pass` and what goes with it. The inherited settings are in `set`, shared, and read as if they were here.
 #[derive(Debug, Clone)]
 pub struct Proxy {
     pub to: ProxyTo,
@@ -137,14 +139,34 @@ pub struct Proxy {
     pub host: Template,
     /// `$proxy_port`.
     pub port: Box<[u8]>,
+    /// `proxy_redirect`; the default one is made of this `proxy_pass`.
+    pub redirect: ProxyRedirect,
+    pub set: Arc<ProxySet>,
+}
+
+impl Deref for Proxy {
+    type Target = ProxySet;
+
+    fn deref(&self) -> &ProxySet {
+        &self.set
+    }
+}
+
+/// The `proxy_*` settings that locations inherit.
+#[derive(Debug, Clone)]
+pub struct ProxySet {
     pub http_version: ProxyVersion,
     pub method: Option<Template>,
     /// `proxy_set_body`.
     pub set_body: Option<Template>,
     pub pass_request_headers: bool,
     pub pass_request_body: bool,
-    /// `proxy_set_header` in effect, nginx's defaults (`Host $proxy_host`, `Connection close` or "") merged in. An
-    /// empty value drops the field. Names compare without regard to case.
+    /// `proxy_set_header` in effect, in the order in which the fields are written: `Host` first (its last value, or
+    /// `$proxy_host`; over HTTP/1.1 one that comes out empty means `$proxy_host` as well), then the file's, then
+    /// nginx's defaults: `Connection`, `Proxy-Connection`, `TE`, `Keep-Alive`, `Expect` and `Upgrade`, all empty. The
+    /// client's fields of these names are not passed, and an empty value writes no field. `Content-Length` and
+    /// `Transfer-Encoding` are here only when the file sets them: the proxy's own framing fields come last
+    /// otherwise. Names compare without regard to case.
     pub set_headers: Vec<(Box<[u8]>, Template)>,
     /// Lower-case names not passed to the client: nginx's defaults plus `proxy_hide_header` less `proxy_pass_header`.
     pub hide: Vec<Box<[u8]>>,
@@ -168,9 +190,12 @@ pub struct Proxy {
     pub max_temp_file_size: u64,
     pub temp_path: PathBuf,
     pub intercept_errors: bool,
-    pub redirect: ProxyRedirect,
-    pub cookie_domain: Vec<(Template, Template)>,
-    pub cookie_path: Vec<(Template, Template)>,
+    /// A leading dot is gone from both.
+    pub cookie_domain: Vec<(RedirectFrom, Template)>,
+    pub cookie_path: Vec<(RedirectFrom, Template)>,
+    /// Which cookies, and the flags to set or unset (`secure`, `nohttponly`, `samesite=lax` …).
+    pub cookie_flags: Vec<(RedirectFrom, Vec<Template>)>,
+    pub pass_trailers: bool,
     pub ignore_client_abort: bool,
     /// Lower-case header names of `proxy_ignore_headers`.
     pub ignore_headers: Vec<Box<[u8]>>,
