@@ -1,3 +1,6 @@
 //! The one integration binary: a module a behaviour.
+#![allow(dead_code, reason = "each behaviour uses a part of the support")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod architecture;
 mod support;

@@ -1,1 +1,29 @@
-//! What every behaviour test stands on.
+//! What every behaviour test stands on: real processes, real sockets, ports from the kernel, deadlines.
+
+pub mod client;
+pub mod daemon;
+pub mod diff;
+pub mod origin;
+
+use std::time::{Duration, Instant};
+
+/// How long anything that should happen soon may take before the test fails.
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// Waits until `ready` gives something, and fails the test when [`SOON`] has passed.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + SOON;
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(Instant::now() < end, "waited {SOON:?} in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Says on the test's output that something was not tested, and why.
+pub fn skipped(test: &str, why: &str) {
+    println!("SKIPPED {test}: {why}");
+}
