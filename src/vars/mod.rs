@@ -1,1 +1,11 @@
-//! Room vars.
+//! Owns: evaluating templates, escaping for logs, and the look-ups inside a query string and a cookie line.
+//! May use: plan, values.
+//! Never touches: requests (it sees a [`Source`]), sockets, the clock (times are arguments).
+
+mod eval;
+mod lookup;
+mod time;
+
+pub use eval::{Source, escape_default, escape_json, eval, eval_log, eval_to_vec, truthy};
+pub use lookup::{arg, cookie};
+pub use time::{Civil, civil, http_date, iso8601, log_time, parse_http_date, push_msec};
