@@ -1,0 +1,3 @@
+//! Exchanges with origins that misbehave, byte by byte.
+
+mod retry_rules;
