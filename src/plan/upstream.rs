@@ -12,7 +12,7 @@ use super::{PeerId, Template, UpstreamId};
 #[derive(Debug, Clone)]
 pub struct Upstream {
     pub name: Box<str>,
-    /// Made by `proxy_pass http://address`: failures are not counted, there is nothing to choose.
+    /// Made by `proxy_pass http://address`: no keepalive; several addresses of one name are balanced as usual.
     pub implicit: bool,
     /// Primary peers in file order, one for each resolved address, then backups.
     pub peers: Vec<Peer>,
@@ -23,6 +23,10 @@ pub struct Upstream {
     /// `zone NAME SIZE`: state is kept over a reload.
     pub zone: Option<Box<str>>,
     pub keepalive: UpstreamKeepalive,
+    /// What a session's cookie says for each peer, by [`PeerId`]; empty without `sticky`.
+    pub sids: Vec<Box<[u8]>>,
+    /// The way back; of two peers with one value the first has it.
+    pub sid_index: PeerIndex,
 }
 
 /// One address of one `server` line.
@@ -122,6 +126,8 @@ pub enum StickyExpires {
 pub struct UpstreamKeepalive {
     /// Idle connections kept by each thread; 0: none.
     pub idle: usize,
+    /// `local`: a kept connection is used again only by the location (`proxy_pass`) that opened it.
+    pub local: bool,
     pub requests: u64,
     pub time: Duration,
     pub timeout: Duration,
@@ -206,6 +212,8 @@ pub struct ProxySet {
     pub bind: Option<Template>,
     /// `session_sticky_hide_cookie upstream=` and `session_sticky_header … switch=on`: the upstreams named.
     pub hide_sticky: Vec<UpstreamId>,
+    /// `session_sticky_header upstream= switch=off`: the upstreams named. Others are hidden when their mode needs it.
+    pub show_sticky: Vec<UpstreamId>,
 }
 
 #[derive(Debug, Clone)]
