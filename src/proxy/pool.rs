@@ -92,6 +92,7 @@ mod tests {
     fn pool(idle: usize) -> Pool<u32> {
         Pool::new(UpstreamKeepalive {
             idle,
+            local: false,
             requests: 3,
             time: Duration::from_secs(100),
             timeout: Duration::from_secs(10),
