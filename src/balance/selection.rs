@@ -1,0 +1,209 @@
+//! One request's way through the peers.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
+
+use smallvec::{SmallVec, smallvec};
+
+use super::decide::{Decider, View};
+use super::state::{Local, Pins, Shared, Weights};
+use crate::plan::PeerId;
+
+/// What a request brings to the choice.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Request<'a> {
+    /// The peer that `sticky` says the request belongs to.
+    pub pin: Option<PeerId>,
+    /// The client's address after realip; `None`: a unix socket.
+    pub client: Option<IpAddr>,
+    /// [`Shared::key`] evaluated; empty when there is none.
+    pub key: &'a [u8],
+    /// Any number, a new one each time; used by `random` alone.
+    pub seed: u64,
+    /// `proxy_next_upstream_tries`; 0: as many as there are peers.
+    pub max_tries: u32,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The peer answered, or it was not the peer's fault.
+    Done,
+    /// 403 or 404 with `proxy_next_upstream`: another peer is asked, this one is well.
+    Next,
+    /// It counts against the peer.
+    Failed,
+}
+
+/// Why there is no peer: nginx's 502 both times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPeer {
+    /// `no live upstreams`
+    NoLive,
+    /// `fallback=off`, and the session's own peer cannot be used.
+    PinnedAway,
+}
+
+/// One request's choices. Dropped in mid-exchange it gives its connection back.
+#[derive(Debug)]
+pub struct Selection<'s> {
+    shared: &'s Shared,
+    local: &'s Local,
+    decider: Decider,
+    pin: Option<usize>,
+    /// A bit a peer.
+    tried: SmallVec<[u64; 1]>,
+    /// Backups' turn.
+    backup: bool,
+    tries: u32,
+    current: Option<usize>,
+}
+
+impl<'s> Selection<'s> {
+    pub fn start(shared: &'s Shared, local: &'s Local, request: &Request<'_>) -> Self {
+        let all = shared.group(false).tries.saturating_add(shared.group(true).tries);
+        Self {
+            decider: Decider::new(shared, request.client, request.key, request.seed),
+            pin: request.pin.map(PeerId::ix).filter(|ix| *ix < shared.len()),
+            tried: smallvec![0; shared.len().div_ceil(64).max(1)],
+            backup: false,
+            tries: if request.max_tries == 0 { all } else { all.min(request.max_tries) },
+            current: None,
+            shared,
+            local,
+        }
+    }
+
+    /// The peer of the next attempt; its connection is counted until [`Self::finish`].
+    pub fn next(&mut self, now: i64) -> Result<PeerId, NoPeer> {
+        debug_assert!(self.current.is_none(), "an attempt is finished before the next");
+        self.give_back();
+        loop {
+            let ix = self.choose(now)?;
+            if !self.shared.state(ix).acquire() {
+                // Another thread took the last connection: now it is full for this one too.
+                continue;
+            }
+            self.tried[ix / 64] |= 1 << (ix % 64);
+            let peer = self.shared.state(ix);
+            if now - peer.checked.load(Relaxed) > peer.fail_timeout {
+                peer.checked.store(now, Relaxed);
+            }
+            self.current = Some(ix);
+            return Ok(PeerId(ix as u32));
+        }
+    }
+
+    /// The peer of the attempt that is going on.
+    pub fn current(&self) -> Option<PeerId> {
+        self.current.map(|ix| PeerId(ix as u32))
+    }
+
+    /// How many attempts are left; nginx passes on to the next peer while it is not 0.
+    pub fn tries(&self) -> u32 {
+        self.tries
+    }
+
+    /// Another attempt than was counted (nginx gives one for a kept connection that was closed).
+    pub fn grant(&mut self) {
+        self.tries = self.tries.saturating_add(1);
+    }
+
+    /// Ends the attempt. `true`: the peer has now failed often enough to be left alone for `fail_timeout`.
+    pub fn finish(&mut self, outcome: Outcome, now: i64) -> bool {
+        let Some(ix) = self.current else { return false };
+        let peer = self.shared.state(ix);
+        let mut disabled = false;
+        if self.shared.single() {
+            peer.fails.store(0, Relaxed);
+            self.tries = 0;
+        } else {
+            if outcome == Outcome::Failed {
+                let fails = peer.fails.fetch_add(1, Relaxed) + 1;
+                peer.accessed.store(now, Relaxed);
+                peer.checked.store(now, Relaxed);
+                if peer.max_fails != 0 {
+                    let w = self.local.get(ix);
+                    let effective = (w.effective - peer.weight / i64::from(peer.max_fails)).max(0);
+                    self.local.set(ix, Weights { effective, ..w });
+                    disabled = fails >= peer.max_fails;
+                }
+            } else if peer.accessed.load(Relaxed) < peer.checked.load(Relaxed)
+                && peer.fails.load(Relaxed) != 0
+            {
+                // It was let out again after its time and has passed.
+                peer.fails.store(0, Relaxed);
+            }
+            self.tries = self.tries.saturating_sub(1);
+            if self.strict() {
+                self.tries = 0;
+            }
+        }
+        self.give_back();
+        disabled
+    }
+
+    fn strict(&self) -> bool {
+        self.pin.is_some() && self.shared.pins == Pins::Strict
+    }
+
+    fn view(&self, now: i64) -> View<'_> {
+        View { shared: self.shared, local: self.local, backup: self.backup, tried: &self.tried, now }
+    }
+
+    fn choose(&mut self, now: i64) -> Result<usize, NoPeer> {
+        if let Some(ix) = self.pin
+            && self.shared.pins != Pins::Weigh
+        {
+            if self.view(now).usable_pinned(ix) {
+                return Ok(ix);
+            }
+            if self.strict() {
+                return Err(NoPeer::PinnedAway);
+            }
+        }
+        if let Some(ix) = self.choose_in_group(now) {
+            return Ok(ix);
+        }
+        if !self.backup && !self.shared.group(true).range.is_empty() {
+            self.backup = true;
+            return self.choose_in_group(now).ok_or(NoPeer::NoLive);
+        }
+        Err(NoPeer::NoLive)
+    }
+
+    fn choose_in_group(&mut self, now: i64) -> Option<usize> {
+        let Self { shared, local, decider, pin, tried, backup, .. } = self;
+        let (shared, local) = (*shared, *local);
+        let view = View { shared, local, backup: *backup, tried, now };
+        let pin = pin.filter(|ix| {
+            shared.pins == Pins::Weigh && shared.is_backup(*ix) == *backup && view.usable_pinned(*ix)
+        });
+        if shared.single() {
+            // Failures do not count, and nothing is asked about earlier attempts: there is no other peer.
+            let peer = shared.state(0);
+            return (pin.is_some() || !peer.down && !peer.drain && !peer.full()).then_some(0);
+        }
+        let Some(ix) = pin else { return decider.choose(&view) };
+        if let Decider::RoundRobin = decider {
+            // One pinned request in a row is paid for; a flood of them must not starve the peer of new sessions.
+            let low = shared.state(ix).weight.unsigned_abs().abs_diff(shared.group(*backup).total_weight);
+            if local.get(ix).current > -i64::try_from(low).unwrap_or(i64::MAX) {
+                return view.weighted(view.range(), Some(ix));
+            }
+        }
+        Some(ix)
+    }
+
+    fn give_back(&mut self) {
+        if let Some(ix) = self.current.take() {
+            self.shared.state(ix).release();
+        }
+    }
+}
+
+impl Drop for Selection<'_> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}

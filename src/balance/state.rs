@@ -1,0 +1,245 @@
+//! What is known of an upstream's peers: for all threads, and for one.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
+
+use super::ring::Ring;
+use crate::plan::{Method, PeerId, Sticky, Template, Upstream};
+
+/// One upstream's state, shared by the threads of a worker. Every count is an atomic of its own: a reader may see
+/// one a moment before the other, as nginx's readers of a zone may.
+#[derive(Debug)]
+pub struct Shared {
+    peers: Box<[PeerState]>,
+    primary: Group,
+    backup: Group,
+    pub(super) rule: Rule,
+    pub(super) ring: Option<Ring>,
+    key: Option<Template>,
+    pub(super) pins: Pins,
+}
+
+/// The balancer without its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    RoundRobin,
+    IpHash,
+    Hash,
+    Consistent,
+    LeastConn,
+    Random,
+    RandomTwo,
+}
+
+/// How much a pin weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pins {
+    /// Tengine with `fallback=on`: the pinned peer while it can be used, past the weights.
+    Prefer,
+    /// Tengine with `fallback=off`: the pinned peer or none.
+    Strict,
+    /// nginx: the pinned peer, which pays for it with its weight; a backup only when backups are due.
+    Weigh,
+}
+
+/// The primary peers, or the backups.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub(super) range: Range<usize>,
+    /// `down` ones included.
+    pub(super) total_weight: u64,
+    /// Peers that are neither down nor draining.
+    pub(super) tries: u32,
+}
+
+/// A cache line each: threads count on different peers without meeting.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct PeerState {
+    pub(super) weight: i64,
+    pub(super) max_fails: u32,
+    pub(super) fail_timeout: i64,
+    pub(super) max_conns: u32,
+    pub(super) down: bool,
+    pub(super) drain: bool,
+    pub(super) fails: AtomicU32,
+    pub(super) conns: AtomicU32,
+    /// When it was last seen to fail, and when it was last let out to be tried again, in the caller's seconds.
+    pub(super) accessed: AtomicI64,
+    pub(super) checked: AtomicI64,
+}
+
+/// What can be asked about a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerView {
+    pub fails: u32,
+    pub conns: u32,
+    /// Set by `down`.
+    pub down: bool,
+    /// It can take a request now.
+    pub usable: bool,
+}
+
+/// One thread's weights of an upstream. Not shared: each thread goes its own round, as nginx's workers do.
+#[derive(Debug)]
+pub struct Local {
+    pub(super) weights: Box<[Cell<Weights>]>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Weights {
+    pub(super) current: i64,
+    pub(super) effective: i64,
+}
+
+impl Shared {
+    pub fn new(upstream: &Upstream) -> Self {
+        let peers: Box<[PeerState]> = upstream.peers.iter().map(PeerState::new).collect();
+        let primary = upstream.primary.min(peers.len());
+        let (rule, key) = match &upstream.method {
+            Method::RoundRobin => (Rule::RoundRobin, None),
+            Method::IpHash => (Rule::IpHash, None),
+            Method::Hash(key) => (Rule::Hash, Some(key.clone())),
+            Method::HashConsistent(key) => (Rule::Consistent, Some(key.clone())),
+            Method::LeastConn => (Rule::LeastConn, None),
+            Method::Random { two: false } => (Rule::Random, None),
+            Method::Random { two: true } => (Rule::RandomTwo, None),
+        };
+        let pins = match &upstream.sticky {
+            Some(Sticky::Tengine(s)) if !s.fallback => Pins::Strict,
+            Some(Sticky::Cookie(_)) => Pins::Weigh,
+            Some(Sticky::Tengine(_)) | None => Pins::Prefer,
+        };
+        Self {
+            primary: Group::new(&peers, 0..primary),
+            backup: Group::new(&peers, primary..peers.len()),
+            ring: (rule == Rule::Consistent).then(|| Ring::new(&upstream.peers[..primary])),
+            peers,
+            rule,
+            key,
+            pins,
+        }
+    }
+
+    /// The key of `hash`, to be evaluated for [`super::Request::key`]; `None`: no key is needed.
+    pub fn key(&self) -> Option<&Template> {
+        self.key.as_ref()
+    }
+
+    pub fn peer(&self, id: PeerId, now: i64) -> Option<PeerView> {
+        let p = self.peers.get(id.ix())?;
+        Some(PeerView {
+            fails: p.fails.load(Relaxed),
+            conns: p.conns.load(Relaxed),
+            down: p.down,
+            usable: !p.down && !p.drain && p.live(now),
+        })
+    }
+
+    /// Takes over what `old`, the state before a reload, knows of peers that are still there (`zone`). `names` are
+    /// the peers' names, old and new.
+    pub fn adopt(&self, old: &Shared, names: &Upstream, old_names: &Upstream) {
+        for (peer, plan) in self.peers.iter().zip(&names.peers) {
+            let at = old_names.peers.iter().position(|o| o.name == plan.name && o.backup == plan.backup);
+            if let Some(was) = at.and_then(|i| old.peers.get(i)) {
+                peer.fails.store(was.fails.load(Relaxed), Relaxed);
+                peer.accessed.store(was.accessed.load(Relaxed), Relaxed);
+                peer.checked.store(was.checked.load(Relaxed), Relaxed);
+            }
+        }
+    }
+
+    pub(super) fn group(&self, backup: bool) -> &Group {
+        if backup { &self.backup } else { &self.primary }
+    }
+
+    pub(super) fn state(&self, ix: usize) -> &PeerState {
+        &self.peers[ix]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// nginx never marks an only peer failed, and tries it once.
+    pub(super) fn single(&self) -> bool {
+        self.peers.len() == 1 && self.primary.range.len() == 1
+    }
+
+    pub(super) fn is_backup(&self, ix: usize) -> bool {
+        self.backup.range.contains(&ix)
+    }
+}
+
+impl Group {
+    fn new(peers: &[PeerState], range: Range<usize>) -> Self {
+        let of = &peers[range.clone()];
+        Self {
+            total_weight: of.iter().map(|p| p.weight.unsigned_abs()).sum(),
+            tries: u32::try_from(of.iter().filter(|p| !p.down && !p.drain).count()).unwrap_or(u32::MAX),
+            range,
+        }
+    }
+}
+
+impl PeerState {
+    fn new(peer: &crate::plan::Peer) -> Self {
+        Self {
+            weight: i64::from(peer.weight.max(1)),
+            max_fails: peer.max_fails,
+            fail_timeout: i64::try_from(peer.fail_timeout.as_secs()).unwrap_or(i64::MAX),
+            max_conns: peer.max_conns,
+            down: peer.down,
+            drain: peer.drain,
+            fails: AtomicU32::new(0),
+            conns: AtomicU32::new(0),
+            accessed: AtomicI64::new(0),
+            checked: AtomicI64::new(0),
+        }
+    }
+
+    /// Not failed and not full. `down` is asked apart from this: a draining peer takes its own sessions.
+    pub(super) fn live(&self, now: i64) -> bool {
+        !self.failed(now) && !self.full()
+    }
+
+    pub(super) fn failed(&self, now: i64) -> bool {
+        self.max_fails != 0
+            && self.fails.load(Relaxed) >= self.max_fails
+            && now - self.checked.load(Relaxed) <= self.fail_timeout
+    }
+
+    pub(super) fn full(&self) -> bool {
+        self.max_conns != 0 && self.conns.load(Relaxed) >= self.max_conns
+    }
+
+    /// Counts a connection; `false` when another thread took the last one.
+    pub(super) fn acquire(&self) -> bool {
+        if self.max_conns == 0 {
+            self.conns.fetch_add(1, Relaxed);
+            return true;
+        }
+        self.conns.fetch_update(Relaxed, Relaxed, |c| (c < self.max_conns).then_some(c + 1)).is_ok()
+    }
+
+    pub(super) fn release(&self) {
+        let before = self.conns.fetch_sub(1, Relaxed);
+        debug_assert!(before > 0, "a connection is given back once");
+    }
+}
+
+impl Local {
+    pub fn new(shared: &Shared) -> Self {
+        let start = |p: &PeerState| Cell::new(Weights { current: 0, effective: p.weight });
+        Self { weights: shared.peers.iter().map(start).collect() }
+    }
+
+    pub(super) fn get(&self, ix: usize) -> Weights {
+        self.weights[ix].get()
+    }
+
+    pub(super) fn set(&self, ix: usize, weights: Weights) {
+        self.weights[ix].set(weights);
+    }
+}
