@@ -1,1 +1,12 @@
-//! Room directives.
+//! Owns: what is known of each directive (the registry that `grammar/` becomes) and the check of a tree against it.
+//! May use: diag, values, syntax, source.
+//! Never touches: what a directive does, files.
+
+mod check;
+mod hint;
+mod registry;
+mod row;
+
+pub use check::{Ignored, check, inert};
+pub use registry::{CONTEXTS, Context, FAMILIES, Id, Kind, all, id, lookup};
+pub use row::{Arity, Count, Merge, Origin, Row, Status};
