@@ -1,1 +1,28 @@
-//! Room sys.
+//! Owns: what is asked of the operating system directly: processes, signals, users, descriptors, sockets, local time.
+//! May use: nothing of tenrec. The only room with unsafe code and libc.
+//! Never touches: configuration, logs, anything of a request.
+
+mod errno;
+mod file;
+mod process;
+mod signal;
+mod socket;
+mod time;
+mod user;
+
+pub use errno::{err_text, errno_text};
+pub use file::{
+    close_on_exec, is_terminal, move_onto, null_stdio, open_append, stderr_to, write_all_or_part,
+    write_stderr,
+};
+pub use process::{
+    Exit, Fork, Pid, affinity_count, daemonize, execute, exit_now, fork, hostname, kill, parent, pid, reap,
+    set_nofile, thread_id,
+};
+pub use signal::{Received, Signal, Signals, wait_readable};
+pub use socket::{
+    LocalName, Tuning, accept_waiting, adopt, bind_stream, has_input, listen_on, local_name, open_to_all,
+    pair, share_address, steer, steer_no_more, tune,
+};
+pub use time::{now, utc_offset_minutes};
+pub use user::{Ids, become_user, change_owner, is_root, lookup_group, lookup_user};
