@@ -1,1 +1,36 @@
-//! Room sticky.
+//! Owns: sessions: which peer a request belongs to, and what its request and its answer must carry for that.
+//! May use: plan, values, vars.
+//! Never touches: the choice among peers (see `balance`), sockets, the clock (time is an argument).
+//!
+//! ```text
+//! let ticket = sticky::read(upstream, cookie_lines, now);
+//! if ticket.refused() { 502 with `sticky::expire` as its Set-Cookie }
+//! … balance: Request { pin: ticket.pin(), .. } …
+//! per Cookie line to the peer, when `sticky::hides(proxy, id, upstream)`: `sticky::hide`
+//! let mut answer = Answer::new(upstream, &ticket, peer, status, hidden, now);
+//! per Set-Cookie of the peer: `answer.relay`; where `answer.place()` says: `answer.issue`
+//! log: `ticket.status(peer)`
+//! ```
+
+mod answer;
+mod cookie;
+mod hide;
+mod ticket;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, Place, expire};
+pub use hide::{hide, hides};
+pub use ticket::{Status, Ticket, read};
+
+/// What becomes of a field's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// As it came; nothing was written.
+    Keep,
+    /// What was appended to `out` takes its place.
+    Replace,
+    /// The field goes.
+    Drop,
+}

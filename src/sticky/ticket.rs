@@ -1,0 +1,188 @@
+//! What the request says: the session's value, and the peer that it means.
+
+use super::cookie::{pairs, unquoted};
+use crate::plan::{PeerId, SessionSticky, Sticky, StickyMode, Upstream};
+
+/// How far ahead of our clock a date may be, seconds.
+const AHEAD: i64 = 86_400;
+
+/// What a request's cookies say about its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    found: Found,
+    /// `fallback=off`.
+    strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// The upstream keeps no sessions.
+    Off,
+    Nothing,
+    /// The value means no peer that there is.
+    Unknown,
+    /// `maxidle` or `maxlife` is over.
+    Expired,
+    Peer {
+        id: PeerId,
+        /// When the session began, where the cookie says so.
+        first: Option<i64>,
+    },
+}
+
+/// `$sticky_status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The upstream keeps no sessions.
+    Off,
+    /// No session yet: balanced.
+    New,
+    /// The session's own peer.
+    Hit,
+    /// The session's peer could not be used: another one.
+    MovedDown,
+    /// The cookie names no peer there is: balanced.
+    Unknown,
+    /// The session was too old: balanced.
+    Expired,
+    /// `fallback=off`: the cookie names no peer there is.
+    RefusedUnknown,
+    /// The session's peer could not be used, and nobody else was to be asked or there.
+    RefusedDown,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "",
+            Self::New => "new",
+            Self::Hit => "hit",
+            Self::MovedDown => "moved_down",
+            Self::Unknown => "unknown",
+            Self::Expired => "expired",
+            Self::RefusedUnknown => "refused_unknown",
+            Self::RefusedDown => "refused_down",
+        }
+    }
+}
+
+impl Ticket {
+    /// That of an upstream without sessions.
+    pub const OFF: Self = Self { found: Found::Off, strict: false };
+
+    /// The peer the request belongs to.
+    pub fn pin(&self) -> Option<PeerId> {
+        match self.found {
+            Found::Peer { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// `fallback=off` and a value that means no peer: 502, and the answer takes the cookie back ([`super::expire`]).
+    pub fn refused(&self) -> bool {
+        self.strict && self.found == Found::Unknown
+    }
+
+    /// `peer` is the one that was used at last; `None`: there was none.
+    pub fn status(&self, peer: Option<PeerId>) -> Status {
+        match self.found {
+            Found::Off => Status::Off,
+            Found::Nothing => Status::New,
+            Found::Unknown if self.strict => Status::RefusedUnknown,
+            Found::Unknown => Status::Unknown,
+            Found::Expired => Status::Expired,
+            Found::Peer { id, .. } => match peer {
+                Some(used) if used == id => Status::Hit,
+                Some(_) => Status::MovedDown,
+                None => Status::RefusedDown,
+            },
+        }
+    }
+
+    pub(super) fn first_seen(&self) -> Option<i64> {
+        match self.found {
+            Found::Peer { first, .. } => first,
+            _ => None,
+        }
+    }
+}
+
+/// Reads the session out of the request's `Cookie` lines. A name is compared whole; of several cookies with the name
+/// the first that means a peer counts, and when none does, the first that is not empty.
+pub fn read<'l>(upstream: &Upstream, lines: impl IntoIterator<Item = &'l [u8]>, now: i64) -> Ticket {
+    let Some(sticky) = &upstream.sticky else { return Ticket::OFF };
+    let (name, strict) = match sticky {
+        Sticky::Tengine(s) => (&s.cookie, !s.fallback),
+        Sticky::Cookie(s) => (&s.name, false),
+    };
+    let mut found = Found::Nothing;
+    for pair in lines.into_iter().flat_map(pairs) {
+        let same = match sticky {
+            Sticky::Tengine(_) => *pair.name == **name,
+            // nginx takes the name from `$cookie_NAME`, which disregards case.
+            Sticky::Cookie(_) => pair.name.eq_ignore_ascii_case(name),
+        };
+        let Some(value) = pair.value.filter(|_| same).map(unquoted) else { continue };
+        let one = match sticky {
+            _ if value.is_empty() => Found::Nothing,
+            Sticky::Tengine(s) => session(upstream, s, value, now),
+            Sticky::Cookie(_) => known(upstream, value, None).unwrap_or(Found::Unknown),
+        };
+        if let Found::Peer { .. } = one {
+            found = one;
+            break;
+        }
+        if found == Found::Nothing {
+            found = one;
+        }
+    }
+    Ticket { found, strict }
+}
+
+fn known(upstream: &Upstream, sid: &[u8], first: Option<i64>) -> Option<Found> {
+    upstream.sid_index.get(sid).map(|&id| Found::Peer { id, first })
+}
+
+fn session(upstream: &Upstream, s: &SessionSticky, value: &[u8], now: i64) -> Found {
+    if s.mode == StickyMode::Prefix {
+        // Without a `~` it is the backend's own cookie, from before sessions were kept.
+        return match memchr::memchr(b'~', value) {
+            None | Some(0) => Found::Nothing,
+            Some(i) => known(upstream, &value[..i], None).unwrap_or(Found::Unknown),
+        };
+    }
+    let timed = s.mode == StickyMode::Insert && (s.maxidle.is_some() || s.maxlife.is_some());
+    let Some((sid, last, first)) = dated(value) else {
+        // Issued before `maxidle` or `maxlife` was set: the session begins anew, on its peer. Anything else without
+        // dates is no session of ours.
+        let none = if timed { Found::Nothing } else { Found::Unknown };
+        return known(upstream, value, None).unwrap_or(none);
+    };
+    if !timed {
+        // An `id=` may look like this; otherwise the dates are from before `maxidle` and `maxlife` were taken away.
+        return known(upstream, value, None).or_else(|| known(upstream, sid, None)).unwrap_or(Found::Unknown);
+    }
+    let over = |since: i64, limit: Option<i64>| {
+        let age = now.saturating_sub(since);
+        age > limit.unwrap_or(i64::from(i32::MAX)) || age < -AHEAD
+    };
+    if sid.is_empty() {
+        Found::Nothing
+    } else if over(last, s.maxidle) || over(first, s.maxlife) {
+        Found::Expired
+    } else {
+        known(upstream, sid, Some(first)).unwrap_or(Found::Unknown)
+    }
+}
+
+/// `SID|lastseen|firstseen`; the SID itself may have a `|` in it.
+fn dated(value: &[u8]) -> Option<(&[u8], i64, i64)> {
+    let cut = |text| {
+        let at: usize = memchr::memrchr(b'|', text)?;
+        let time = crate::values::number(&text[at + 1..])?;
+        Some((&text[..at], i64::try_from(time).ok()?))
+    };
+    let (rest, first) = cut(value)?;
+    let (sid, last) = cut(rest)?;
+    Some((sid, last, first))
+}
