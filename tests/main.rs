@@ -3,4 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod architecture;
+mod faults;
+mod framing;
+mod seeds;
+mod sessions;
 mod support;

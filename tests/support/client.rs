@@ -53,8 +53,12 @@ impl Client {
 
     #[track_caller]
     pub fn from_addr(addr: SocketAddr) -> Self {
-        let stream =
-            TcpStream::connect_timeout(&addr, SOON).unwrap_or_else(|e| panic!("connect {addr}: {e}"));
+        Self::from_stream(
+            TcpStream::connect_timeout(&addr, SOON).unwrap_or_else(|e| panic!("connect {addr}: {e}")),
+        )
+    }
+
+    pub fn from_stream(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(SOON)).unwrap();
         stream.set_write_timeout(Some(SOON)).unwrap();
         stream.set_nodelay(true).unwrap();
