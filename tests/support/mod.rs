@@ -24,7 +24,7 @@ pub fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Says on the test's output that something was not tested, and why.
+#[allow(clippy::print_stdout, reason = "what is not tested must be seen")]
 pub fn skipped(test: &str, why: &str) {
-    #[allow(clippy::print_stdout, reason = "what is not tested must be seen")]
     println!("SKIPPED {test}: {why}");
 }
