@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Context, Count, Id, Row, hint, id};
+use super::{Context, Count, Id, Row, Status, hint, id, value};
 use crate::diag::{Diag, Diags, Severity, Span};
 use crate::source::{Children, Conf, Dir};
 use crate::syntax::Body;
@@ -113,8 +113,12 @@ impl See<'_, '_> {
                 String::from_utf8_lossy(dir.arg(0))
             );
             self.say(dir, "bad-value", text, None);
+            return inside.map(|c| (c, self.frame.refused));
         }
-        if row.status == super::Status::Inert {
+        if row.status == Status::Inert {
+            if let Some(text) = value::fault(row, dir) {
+                self.say(dir, "bad-value", text, None);
+            }
             self.ignored.push(Ignored { row, span: dir.span() });
         }
         inside.map(|c| (c, self.frame.refused))
@@ -128,7 +132,7 @@ impl See<'_, '_> {
         }
         if !self.frame.refused {
             let text = match row.status {
-                super::Status::Planned => format!("\"{name}\" directive is not supported by tenrec yet"),
+                Status::Planned => format!("\"{name}\" directive is not supported by tenrec yet"),
                 _ => format!("\"{name}\" directive is not supported by tenrec"),
             };
             self.say(dir, "not-supported", text, Some(hint::refused(row)));

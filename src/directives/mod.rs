@@ -6,6 +6,7 @@ mod check;
 mod hint;
 mod registry;
 mod row;
+mod value;
 
 pub use check::{Ignored, check, inert};
 pub use registry::{CONTEXTS, Context, FAMILIES, Id, Kind, all, id, lookup};
