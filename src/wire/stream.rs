@@ -1,0 +1,114 @@
+//! The byte stream below HTTP/1.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Either end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerAddr {
+    Inet(SocketAddr),
+    Unix,
+}
+
+macro_rules! each {
+    ($self:expr, $s:ident => $e:expr) => {
+        match $self {
+            Stream::Tcp($s) => $e,
+            Stream::Unix($s) => $e,
+        }
+    };
+}
+
+impl Stream {
+    /// Reads into `into`; 0 is the end of the stream. Reading less than asked for tells the runtime that the socket is
+    /// drained, so the next wait costs no failing read.
+    #[inline]
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(into);
+        ready!(each!(self, s => Pin::new(s).poll_read(cx, &mut buf)))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    #[inline]
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, s => Pin::new(s).poll_write(cx, bytes))
+    }
+
+    #[inline]
+    pub fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, s => Pin::new(s).poll_write_vectored(cx, bufs))
+    }
+
+    /// Ready when a read would not wait.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, s => s.poll_read_ready(cx))
+    }
+
+    /// Sends FIN.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, s => Pin::new(s).poll_shutdown(cx))
+    }
+
+    pub fn peer_addr(&self) -> io::Result<PeerAddr> {
+        match self {
+            Self::Tcp(s) => s.peer_addr().map(PeerAddr::Inet),
+            Self::Unix(_) => Ok(PeerAddr::Unix),
+        }
+    }
+
+    pub fn local_addr(&self) -> io::Result<PeerAddr> {
+        match self {
+            Self::Tcp(s) => s.local_addr().map(PeerAddr::Inet),
+            Self::Unix(_) => Ok(PeerAddr::Unix),
+        }
+    }
+
+    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(s) => s.set_nodelay(on),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Closing will send RST and drop what is unsent (`reset_timedout_connection`).
+    pub fn set_reset_on_close(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(s) => s.set_zero_linger(),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(s: TcpStream) -> Self {
+        Self::Tcp(s)
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(s: UnixStream) -> Self {
+        Self::Unix(s)
+    }
+}
+
+impl std::os::fd::AsRawFd for Stream {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        each!(self, s => s.as_raw_fd())
+    }
+}
