@@ -1,0 +1,326 @@
+//! Upstreams: host names looked up, peers in their order, what a session's cookie says for each.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use md5::{Digest, Md5};
+
+use crate::config::{sticky, upstream as settings};
+use crate::diag::{Diag, Diags, FileId, Severity};
+use crate::plan::{
+    Method, Peer, PeerAddr, PeerId, PeerIndex, Sticky, StickyCookie, Template, Upstream, UpstreamId,
+    UpstreamKeepalive,
+};
+use crate::values::{self, Address, Host};
+
+type Place = (FileId, u32);
+
+/// Turns a text with variables, well formed, into a template; it says itself what is wrong with the variables.
+pub type Templates<'a> = &'a mut dyn FnMut(&[u8], Place, &mut Diags) -> Template;
+
+/// Makes an upstream of its block. A server that cannot be looked up is said and left out.
+pub fn upstream(block: &settings::Upstream, diags: &mut Diags, template: Templates<'_>) -> Upstream {
+    let (mut peers, mut lines) = (Vec::new(), Vec::new());
+    for backup in [false, true] {
+        for server in block.servers.iter().filter(|s| s.backup == backup) {
+            match addresses(&server.address, 80) {
+                Ok(addrs) => {
+                    for addr in addrs {
+                        peers.push(peer(server, addr));
+                        lines.push(server);
+                    }
+                }
+                Err(e) => {
+                    let message = format!("{e} in upstream \"{}\"", show(&server.address));
+                    emerg(diags, "host-not-found", message, server.at);
+                }
+            }
+        }
+    }
+    let primary = peers.iter().filter(|p| !p.backup).count();
+    if !block.servers.is_empty() && block.servers.iter().all(|s| s.backup) {
+        let message = format!("no servers in upstream \"{}\"", show(&block.name));
+        emerg(diags, "no-servers", message, block.at);
+    }
+    let method = match &block.method {
+        settings::Method::RoundRobin => Method::RoundRobin,
+        settings::Method::IpHash => Method::IpHash,
+        settings::Method::Hash { key, consistent: false } => Method::Hash(template(key, block.at, diags)),
+        settings::Method::Hash { key, consistent: true } => {
+            Method::HashConsistent(template(key, block.at, diags))
+        }
+        settings::Method::LeastConn => Method::LeastConn,
+        settings::Method::Random { two } => Method::Random { two: *two },
+    };
+    let sticky = block.sticky.as_ref().map(|s| match s {
+        sticky::Sticky::Tengine(s) => Sticky::Tengine(s.clone()),
+        sticky::Sticky::Cookie(c) => Sticky::Cookie(StickyCookie {
+            name: c.name.clone(),
+            expires: c.expires,
+            domain: c.domain.as_ref().map(|d| template(d, block.at, diags)),
+            path: c.path.clone(),
+            httponly: c.httponly,
+            secure: c.secure,
+            samesite: c.samesite.as_ref().map(|s| template(s, block.at, diags)),
+        }),
+    });
+    let mut upstream = Upstream {
+        name: show(&block.name).into(),
+        implicit: false,
+        peers,
+        primary,
+        method,
+        sticky,
+        zone: block.zone.as_ref().map(|z| show(z).into()),
+        keepalive: block.keepalive.clone(),
+        sids: Vec::new(),
+        sid_index: PeerIndex::default(),
+    };
+    name_sessions(&mut upstream, &lines);
+    upstream
+}
+
+/// The upstream of a `proxy_pass` to an address: nothing is kept, several addresses of a name go round.
+pub fn implicit(name: &str, server: &str, addrs: Vec<PeerAddr>) -> Upstream {
+    let peers: Vec<Peer> = addrs
+        .into_iter()
+        .map(|addr| Peer {
+            name: peer_name(&addr),
+            server: server.into(),
+            addr,
+            weight: 1,
+            max_fails: 1,
+            fail_timeout: Duration::from_secs(10),
+            max_conns: 0,
+            down: false,
+            backup: false,
+            drain: false,
+            id: None,
+        })
+        .collect();
+    Upstream {
+        name: name.into(),
+        implicit: true,
+        primary: peers.len(),
+        peers,
+        method: Method::RoundRobin,
+        sticky: None,
+        zone: None,
+        keepalive: UpstreamKeepalive {
+            idle: 0,
+            local: false,
+            requests: 0,
+            time: Duration::ZERO,
+            timeout: Duration::ZERO,
+        },
+        sids: Vec::new(),
+        sid_index: PeerIndex::default(),
+    }
+}
+
+/// The addresses that a `server` or a `proxy_pass` means, looked up where it is a name. The error is nginx's.
+pub fn addresses(text: &[u8], default_port: u16) -> Result<Vec<PeerAddr>, String> {
+    let address = values::server(text).map_err(|e| e.to_string())?;
+    look_up(&address, default_port)
+}
+
+/// The same for an address that was read already.
+pub fn look_up(address: &Address<'_>, default_port: u16) -> Result<Vec<PeerAddr>, String> {
+    let port = address.port.unwrap_or(default_port);
+    match address.host {
+        Host::Ip(ip) => Ok(vec![PeerAddr::Inet(SocketAddr::new(ip, port))]),
+        Host::Unix(path) => Ok(vec![PeerAddr::Unix(PathBuf::from(std::ffi::OsStr::from_bytes(path)))]),
+        Host::Name(name) => {
+            let found = resolve(name).ok_or("host not found")?;
+            Ok(found.into_iter().map(|ip| PeerAddr::Inet(SocketAddr::new(ip, port))).collect())
+        }
+    }
+}
+
+/// The name as nginx prints it (`$upstream_addr`, logs) and as Tengine and nginx hash it into cookies.
+pub fn peer_name(addr: &PeerAddr) -> Box<str> {
+    match addr {
+        PeerAddr::Inet(SocketAddr::V4(a)) => a.to_string().into(),
+        PeerAddr::Inet(SocketAddr::V6(a)) => format!("[{}]:{}", v6_text(a.ip().octets()), a.port()).into(),
+        PeerAddr::Unix(path) => format!("unix:{}", path.display()).into(),
+    }
+}
+
+/// What a location says about the cookies of upstreams, by their ids: those hidden, and those shown (`switch=off`).
+/// A name that no block has is nginx's implicit upstream, which has no port.
+pub fn hiding(
+    named: &sticky::Hiding,
+    upstreams: &[Upstream],
+    diags: &mut Diags,
+) -> (Vec<UpstreamId>, Vec<UpstreamId>) {
+    let (mut hide, mut show_) = (Vec::new(), Vec::new());
+    for one in &named.upstreams {
+        let same = |u: &Upstream| !u.implicit && u.name.as_bytes().eq_ignore_ascii_case(&one.name);
+        match upstreams.iter().position(same) {
+            Some(i) => (if one.hide { &mut hide } else { &mut show_ }).push(UpstreamId(i as u32)),
+            None => {
+                let message = format!("no port in upstream \"{}\"", show(&one.name));
+                emerg(diags, "unknown-upstream", message, one.at);
+            }
+        }
+    }
+    (hide, show_)
+}
+
+/// Warns of a location that passes to an upstream whose mode needs `session_sticky_hide_cookie`, and has none. `at` is
+/// where `proxy_pass` ends.
+pub fn warn_not_hidden(
+    upstream: &Upstream,
+    id: UpstreamId,
+    hide: &[UpstreamId],
+    shown: &[UpstreamId],
+    at: Place,
+    diags: &mut Diags,
+) {
+    use crate::plan::StickyMode;
+    let Some(Sticky::Tengine(s)) = &upstream.sticky else { return };
+    let what = match s.mode {
+        StickyMode::Prefix => "mode=prefix",
+        StickyMode::Insert if s.indirect => "option=indirect",
+        StickyMode::Insert | StickyMode::Rewrite => return,
+    };
+    if hide.contains(&id) || shown.contains(&id) {
+        return;
+    }
+    let name = &upstream.name;
+    diags.push(Diag {
+        severity: Severity::Warn,
+        code: "sticky-not-hidden",
+        message: format!(
+            "upstream \"{name}\" has \"{what}\", \
+             but there is no \"session_sticky_hide_cookie upstream={name}\" here"
+        ),
+        span: None,
+        at: Some(at),
+        hint: Some("the cookie is hidden all the same; Tengine would keep no session here".to_owned()),
+    });
+}
+
+fn peer(server: &settings::Server, addr: PeerAddr) -> Peer {
+    Peer {
+        name: peer_name(&addr),
+        server: show(&server.address).into(),
+        addr,
+        weight: server.weight,
+        max_fails: server.max_fails,
+        fail_timeout: server.fail_timeout,
+        max_conns: server.max_conns,
+        down: server.down,
+        backup: server.backup,
+        drain: server.drain,
+        id: server.id.as_ref().or(server.route.as_ref()).map(|i| show(i).into()),
+    }
+}
+
+/// Works out what the cookie says for each peer, both ways. `lines` are the peers' servers.
+fn name_sessions(upstream: &mut Upstream, lines: &[&settings::Server]) {
+    let Some(sticky) = &upstream.sticky else { return };
+    let sid = |(peer, line): (&Peer, &&settings::Server)| match sticky {
+        // `id=` is Tengine's and `route=` is nginx's; each knows its own only.
+        Sticky::Tengine(s) if s.md5 => md5_hex(peer.name.as_bytes()),
+        Sticky::Tengine(_) => line.id.clone().unwrap_or_else(|| peer.name.as_bytes().into()),
+        Sticky::Cookie(_) => line.route.clone().unwrap_or_else(|| md5_hex(peer.name.as_bytes())),
+    };
+    upstream.sids = upstream.peers.iter().zip(lines).map(sid).collect();
+    for (i, sid) in upstream.sids.iter().enumerate() {
+        upstream.sid_index.entry(sid.clone()).or_insert(PeerId(i as u32));
+    }
+}
+
+fn md5_hex(text: &[u8]) -> Box<[u8]> {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    Md5::digest(text).iter().flat_map(|b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]).collect()
+}
+
+/// nginx's text of a v6 address. It differs from the usual one in addresses that hold a v4 one.
+fn v6_text(ip: [u8; 16]) -> String {
+    use std::fmt::Write;
+    let groups: Vec<u16> = ip.chunks_exact(2).map(|c| u16::from_be_bytes([c[0], c[1]])).collect();
+    // The first longest run of at least two zero groups.
+    let (mut start, mut run) = (0, 1);
+    let mut i = 0;
+    while i < 8 {
+        let n = groups[i..].iter().take_while(|g| **g == 0).count();
+        if n > run {
+            (start, run) = (i, n);
+        }
+        i += n.max(1);
+    }
+    let squeezed = run > 1;
+    let v4 = squeezed
+        && start == 0
+        && ((run == 5 && groups[5] == 0xffff) || run == 6 || (run == 7 && ip[14] != 0 && ip[15] != 1));
+    let end = if v4 { 6 } else { 8 };
+    let mut text = String::new();
+    if squeezed && start == 0 {
+        text.push(':');
+    }
+    let mut i = 0;
+    while i < end {
+        if squeezed && i == start {
+            text.push(':');
+            i += run;
+            continue;
+        }
+        let _ = write!(text, "{:x}", groups[i]);
+        if i < 7 {
+            text.push(':');
+        }
+        i += 1;
+    }
+    if v4 {
+        let _ = write!(text, "{}.{}.{}.{}", ip[12], ip[13], ip[14], ip[15]);
+    }
+    text
+}
+
+fn resolve(name: &[u8]) -> Option<Vec<IpAddr>> {
+    use std::net::ToSocketAddrs;
+    let found = (std::str::from_utf8(name).ok()?, 0).to_socket_addrs().ok()?;
+    let addrs: Vec<IpAddr> = found.map(|a| a.ip()).collect();
+    (!addrs.is_empty()).then_some(addrs)
+}
+
+fn show(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+fn emerg(diags: &mut Diags, code: &'static str, message: String, at: Place) {
+    diags.push(Diag { severity: Severity::Emerg, code, message, span: None, at: Some(at), hint: None });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_named_as_nginx_names_them() {
+        let name = |text: &str| peer_name(&addresses(text.as_bytes(), 80).unwrap()[0]).into_string();
+        for (text, expect) in [
+            ("127.0.0.1", "127.0.0.1:80"),
+            ("[::1]:8080", "[::1]:8080"),
+            ("[2001:db8:0:0:1:0:0:1]", "[2001:db8::1:0:0:1]:80"),
+            ("[2001:db8:0:1:1:1:1:1]", "[2001:db8:0:1:1:1:1:1]:80"),
+            ("[::ffff:10.0.0.1]", "[::ffff:10.0.0.1]:80"),
+            ("[::10.0.0.1]", "[::10.0.0.1]:80"),
+            ("[1::]", "[1::]:80"),
+            ("[::]", "[::]:80"),
+            ("unix:/run/a.sock", "unix:/run/a.sock"),
+        ] {
+            assert_eq!(name(text), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_there_is_not_is_nginx_s_error() {
+        assert_eq!(addresses(b"no-such-host.invalid:80", 80), Err("host not found".to_owned()));
+        assert_eq!(addresses(b"a:0", 80), Err("invalid port".to_owned()));
+    }
+}

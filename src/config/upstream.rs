@@ -1,0 +1,343 @@
+//! `upstream` blocks: servers, the balancer, kept connections. Sessions are in [`super::sticky`].
+
+use std::time::Duration;
+
+use super::sticky::{self, Sticky};
+use crate::diag::{Diag, Diags, FileId, Severity};
+use crate::plan::UpstreamKeepalive;
+use crate::source::Dir;
+use crate::values;
+
+/// One `upstream` block.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// As written; nginx compares names without regard to case.
+    pub name: Box<[u8]>,
+    pub servers: Vec<Server>,
+    /// The balancer; round robin when none is named, the last one when several are.
+    pub method: Method,
+    /// How sessions are kept; with any balancer, which serves those who have none yet.
+    pub sticky: Option<Sticky>,
+    /// `zone NAME`: the peers' state outlives a reload. Threads share it with or without.
+    pub zone: Option<Box<[u8]>>,
+    /// `keepalive` and its companions; on by default (nginx 1.29.7 and later).
+    pub keepalive: UpstreamKeepalive,
+    /// The `{`: nginx names its line when there is something wrong with the whole.
+    pub at: (FileId, u32),
+}
+
+/// The words of the balancers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Method {
+    RoundRobin,
+    IpHash,
+    /// The key as written: text with variables.
+    Hash {
+        key: Box<[u8]>,
+        consistent: bool,
+    },
+    LeastConn,
+    Random {
+        two: bool,
+    },
+}
+
+/// One `server` line.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Host with or without a port, or `unix:/path`; well formed, not looked up.
+    pub address: Box<[u8]>,
+    /// At least 1; default 1.
+    pub weight: u32,
+    /// Failures within `fail_timeout` after which the peer rests as long; 0: they are not counted. Default 1.
+    pub max_fails: u32,
+    /// Default 10 s.
+    pub fail_timeout: Duration,
+    /// Connections at once; 0, the default: any number.
+    pub max_conns: u32,
+    pub down: bool,
+    pub backup: bool,
+    /// No new sessions.
+    pub drain: bool,
+    /// `id=`: the session's value with Tengine's `hash=plain`.
+    pub id: Option<Box<[u8]>>,
+    /// `route=`: the session's value with nginx's `sticky cookie`.
+    pub route: Option<Box<[u8]>>,
+    /// The `;`.
+    pub at: (FileId, u32),
+}
+
+/// What an upstream's directives say, in nginx's words.
+pub(super) struct Say<'a, 'c> {
+    pub(super) diags: &'a mut Diags,
+    pub(super) dir: Dir<'c>,
+}
+
+impl Say<'_, '_> {
+    pub(super) fn emerg(&mut self, arg: usize, message: impl Into<String>) {
+        self.push(Severity::Emerg, "bad-value", arg, message.into(), None);
+    }
+
+    pub(super) fn warn(&mut self, arg: usize, message: impl Into<String>, hint: &str) {
+        self.push(Severity::Warn, "suspicious", arg, message.into(), Some(hint.to_owned()));
+    }
+
+    /// `"NAME" directive WHAT`
+    pub(super) fn directive(&mut self, arg: usize, what: &str) {
+        let message = format!("\"{}\" directive {what}", self.dir.name());
+        self.emerg(arg, message);
+    }
+
+    fn push(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        arg: usize,
+        message: String,
+        hint: Option<String>,
+    ) {
+        let (span, at) = (Some(self.dir.arg_span(arg)), Some(self.dir.at()));
+        self.diags.push(Diag { severity, code, message, span, at, hint });
+    }
+}
+
+pub(super) fn show(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// Reads a block. What is wrong is said; what can be read is there all the same.
+pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
+    let mut upstream = Upstream {
+        name: block.arg(0).into(),
+        servers: Vec::new(),
+        method: Method::RoundRobin,
+        sticky: None,
+        zone: None,
+        keepalive: UpstreamKeepalive {
+            idle: 32,
+            local: true,
+            requests: 1000,
+            time: Duration::from_secs(3600),
+            timeout: Duration::from_secs(60),
+        },
+        at: block.at(),
+    };
+    let mut servers = 0;
+    for dir in block.children() {
+        let mut say = Say { diags, dir };
+        match dir.name() {
+            "server" => {
+                servers += 1;
+                let server = server(&mut say, &upstream.method);
+                upstream.servers.extend(server);
+            }
+            "ip_hash" => upstream.balance(&mut say, Method::IpHash),
+            "least_conn" => upstream.balance(&mut say, Method::LeastConn),
+            "hash" => {
+                let consistent = match dir.args().get(1).map(|w| &w.value[..]) {
+                    None => false,
+                    Some(b"consistent") => true,
+                    Some(other) => {
+                        say.emerg(1, format!("invalid parameter \"{}\"", show(other)));
+                        continue;
+                    }
+                };
+                if let Err(e) = values::template(dir.arg(0)) {
+                    say.emerg(0, e.to_string());
+                }
+                upstream.balance(&mut say, Method::Hash { key: dir.arg(0).into(), consistent });
+            }
+            "random" => {
+                for (i, (word, known)) in dir.args().iter().zip([&b"two"[..], b"least_conn"]).enumerate() {
+                    if *word.value != *known {
+                        say.emerg(i, format!("invalid parameter \"{}\"", show(&word.value)));
+                    }
+                }
+                upstream.balance(&mut say, Method::Random { two: !dir.args().is_empty() });
+            }
+            "zone" => upstream.zone(&mut say),
+            "keepalive" | "keepalive_requests" | "keepalive_time" | "keepalive_timeout" => {
+                upstream.keepalive(&mut say);
+            }
+            "session_sticky" => upstream.sticky = sticky::session_sticky(&mut say).map(Sticky::Tengine),
+            "sticky_cookie_insert" => upstream.sticky = sticky::cookie(&mut say, 0).map(Sticky::Cookie),
+            "sticky" if dir.arg(0) == b"cookie" => {
+                if upstream.sticky.is_some() {
+                    say.directive(0, "is duplicate");
+                }
+                upstream.sticky = sticky::cookie(&mut say, 1).map(Sticky::Cookie);
+            }
+            _ => {}
+        }
+    }
+    if servers == 0 {
+        diags.push(Diag {
+            severity: Severity::Emerg,
+            code: "no-servers",
+            message: "no servers are inside upstream".to_owned(),
+            span: Some(block.span()),
+            at: Some(block.close_at()),
+            hint: None,
+        });
+    }
+    upstream
+}
+
+/// Says which blocks have the name of one before.
+pub fn duplicates(upstreams: &[Upstream], diags: &mut Diags) {
+    let mut seen = std::collections::HashSet::new();
+    for upstream in upstreams {
+        if !seen.insert(upstream.name.to_ascii_lowercase()) {
+            diags.push(Diag {
+                severity: Severity::Emerg,
+                code: "duplicate",
+                message: format!("duplicate upstream \"{}\"", show(&upstream.name)),
+                span: None,
+                at: Some(upstream.at),
+                hint: None,
+            });
+        }
+    }
+}
+
+impl Upstream {
+    fn balance(&mut self, say: &mut Say<'_, '_>, method: Method) {
+        let name = say.dir.name();
+        if self.method != Method::RoundRobin {
+            say.warn(0, "load balancing method redefined", "the last one holds");
+        } else if let Some(Sticky::Tengine(_)) = self.sticky {
+            let message = format!("\"{name}\" after \"session_sticky\": both hold");
+            say.warn(0, message, "Tengine would drop \"session_sticky\" here without a word");
+        }
+        self.method = method;
+    }
+
+    fn zone(&mut self, say: &mut Say<'_, '_>) {
+        let name = say.dir.arg(0);
+        if name.is_empty() {
+            return say.emerg(0, "invalid zone name \"\"");
+        }
+        if let Some(size) = say.dir.args().get(1) {
+            match values::size(&size.value) {
+                None => return say.emerg(1, format!("invalid zone size \"{}\"", show(&size.value))),
+                Some(n) if n < 8 * 4096 => {
+                    return say.emerg(0, format!("zone \"{}\" is too small", show(name)));
+                }
+                Some(_) => {}
+            }
+        }
+        self.zone = Some(name.into());
+    }
+
+    fn keepalive(&mut self, say: &mut Say<'_, '_>) {
+        let dir = say.dir;
+        let (text, number) = (dir.arg(0), values::number(dir.arg(0)));
+        let time = values::msec(text).map(Duration::from_millis);
+        let keep = &mut self.keepalive;
+        match dir.name() {
+            "keepalive" => {
+                let Some(n) = number else {
+                    return say
+                        .emerg(0, format!("invalid value \"{}\" in \"keepalive\" directive", show(text)));
+                };
+                keep.idle = usize::try_from(n).unwrap_or(usize::MAX);
+                keep.local = match dir.args().get(1) {
+                    None => false,
+                    Some(word) if *word.value == *b"local" => true,
+                    Some(word) => {
+                        return say.emerg(1, format!("invalid parameter \"{}\"", show(&word.value)));
+                    }
+                };
+            }
+            "keepalive_requests" => match number {
+                Some(n) => keep.requests = n,
+                None => say.directive(0, "invalid number"),
+            },
+            name => match time {
+                Some(t) if name == "keepalive_time" => keep.time = t,
+                Some(t) => keep.timeout = t,
+                None => say.directive(0, "invalid value"),
+            },
+        }
+    }
+}
+
+/// What balancers named before a `server` line forbid on it.
+fn forbids_backup(method: &Method) -> bool {
+    matches!(method, Method::IpHash | Method::Hash { .. } | Method::Random { .. })
+}
+
+fn server(say: &mut Say<'_, '_>, method: &Method) -> Option<Server> {
+    let dir = say.dir;
+    let mut server = Server {
+        address: dir.arg(0).into(),
+        weight: 1,
+        max_fails: 1,
+        fail_timeout: Duration::from_secs(10),
+        max_conns: 0,
+        down: false,
+        backup: false,
+        drain: false,
+        id: None,
+        route: None,
+        at: dir.at(),
+    };
+    let mut good = true;
+    for (i, word) in dir.args().iter().enumerate().skip(1) {
+        let value = &word.value[..];
+        let message = match parameter(&mut server, value, method) {
+            Ok(()) => continue,
+            Err(Wrong::Invalid) => format!("invalid parameter \"{}\"", show(value)),
+            Err(Wrong::NotWithMethod) => {
+                format!("balancing method does not support parameter \"{}\"", show(value))
+            }
+            Err(Wrong::Says(text)) => text.to_owned(),
+        };
+        say.emerg(i, message);
+        good = false;
+    }
+    if let Err(e) = values::server(&server.address) {
+        say.emerg(0, format!("{e} in upstream \"{}\"", show(&server.address)));
+        good = false;
+    }
+    good.then_some(server)
+}
+
+enum Wrong {
+    Invalid,
+    NotWithMethod,
+    Says(&'static str),
+}
+
+fn parameter(server: &mut Server, text: &[u8], method: &Method) -> Result<(), Wrong> {
+    let split = text.iter().position(|b| *b == b'=').map(|i| text.split_at(i + 1));
+    let number = |value| values::number(value).ok_or(Wrong::Invalid);
+    let small = |value| Ok(u32::try_from(number(value)?).unwrap_or(u32::MAX));
+    match split {
+        Some((b"weight=", v)) => server.weight = small(v).ok().filter(|n| *n > 0).ok_or(Wrong::Invalid)?,
+        Some((b"max_fails=", v)) => server.max_fails = small(v)?,
+        Some((b"max_conns=", v)) => server.max_conns = small(v)?,
+        Some((b"fail_timeout=", v)) => {
+            server.fail_timeout = Duration::from_secs(values::sec(v).ok_or(Wrong::Invalid)?);
+        }
+        Some((b"id=", v)) => server.id = (!v.is_empty()).then(|| v.into()),
+        Some((b"route=", [])) => return Err(Wrong::Says("route is empty")),
+        Some((b"route=", v)) if v.len() > 32 => return Err(Wrong::Says("route is longer than 32")),
+        Some((b"route=", v)) => server.route = Some(v.into()),
+        Some((b"service=", _)) => {
+            return Err(Wrong::Says("\"service\" of \"server\" is not supported by tenrec yet"));
+        }
+        _ => match text {
+            b"backup" if forbids_backup(method) => return Err(Wrong::NotWithMethod),
+            b"backup" => server.backup = true,
+            // Of the two the last one holds.
+            b"down" => (server.down, server.drain) = (true, false),
+            b"drain" => (server.down, server.drain) = (false, true),
+            b"resolve" => {
+                return Err(Wrong::Says("\"resolve\" of \"server\" is not supported by tenrec yet"));
+            }
+            _ => return Err(Wrong::Invalid),
+        },
+    }
+    Ok(())
+}
