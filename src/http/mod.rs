@@ -1,1 +1,34 @@
-//! Room http.
+//! Owns: the life of a request between its head and its answer: server, location, phases, content, error pages, the
+//! answer's head, access-log lines.
+//! May use: plan, vars, wire, log, rt, sys.
+//! Never touches: peers (the driver in `server` calls `proxy`), listening sockets, the configuration's text.
+
+mod access;
+mod attempt;
+pub mod body;
+mod content;
+mod context;
+mod filters;
+mod host;
+mod out;
+mod pages;
+mod path;
+mod phases;
+mod range;
+mod request;
+pub mod respond;
+mod route;
+mod status;
+mod thread;
+mod uri;
+mod variables;
+
+pub use access::log as log_access;
+pub use attempt::{Attempt, AttemptAddr};
+pub use context::Bytes;
+pub use out::{FieldIx, OutHead};
+pub use phases::{Step, choose_server, error, redirect, run, run_regex};
+pub use request::{Captures, ConnInfo, Request};
+pub use status::{COMPATIBLE_VERSION, SERVER_FULL, SERVER_SHORT};
+pub use thread::{Serial, Stats, ThreadState};
+pub use uri::escape_path;

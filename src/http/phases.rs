@@ -1,0 +1,473 @@
+//! The life of a request between its head and its answer: nginx's phases, error pages and internal redirects.
+
+use super::context::Bytes;
+use super::{Request, ThreadState, content, host, pages, respond, route, uri};
+use crate::diag::Severity;
+use crate::plan::{Content, ErrorTo, LocId, Plan, RegexId, Return};
+use crate::vars;
+use crate::wire::{Framing, KnownField, Method, SendError, ServerConn};
+
+/// What is left to do for the driver.
+#[derive(Debug)]
+pub enum Step {
+    /// The answer is in the output buffer or sent, its end included.
+    Done,
+    /// `proxy_pass` of the request's location answers.
+    Proxy(LocId),
+    /// `return 444`: the connection is closed without a word.
+    Close,
+    /// The client cannot be written to any more.
+    Failed(SendError),
+}
+
+/// What the request does next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// The server's own phase, then a location for the path.
+    Server,
+    /// In this location, without a search (named ones).
+    Location(LocId),
+    /// Ends with this status.
+    Status(u16),
+    Step(Step),
+}
+
+impl From<Result<(), SendError>> for Next {
+    fn from(sent: Result<(), SendError>) -> Self {
+        Self::Step(sent.map_or_else(Step::Failed, |()| Step::Done))
+    }
+}
+
+/// Serves a request whose head was read: chooses the server, then goes through the phases.
+pub async fn run(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) -> Step {
+    choose_server(req);
+    let head = &req.head;
+    let (uri, args) = (&mut req.uri, &mut req.args);
+    let target = head.target();
+    if head.simple_path {
+        uri.clear();
+        args.clear();
+        let (path, query) = uri::split_args(target);
+        uri.extend_from_slice(path);
+        args.extend_from_slice(query);
+    } else {
+        let merge = req.plan.servers.get(req.server.ix()).is_none_or(|s| s.merge_slashes);
+        if uri::normalise(target, merge, uri, args).is_err() {
+            thread.log_error(
+                req,
+                Severity::Info,
+                format_args!("client sent invalid request while reading client request line"),
+            );
+            return error(req, conn, thread, 400).await;
+        }
+    }
+    req.valid_unparsed_uri = !req.head.empty_path;
+    req.lingering = req.has_body();
+    req.keepalive = req.head.keep_alive && req.head.method_id != Method::Connect;
+    drive(req, conn, thread, Next::Server).await
+}
+
+/// Ends a request with a status: its `error_page`, or the built-in page.
+pub async fn error(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, status: u16) -> Step {
+    drive(req, conn, thread, Next::Status(status)).await
+}
+
+/// Sends a request elsewhere, as `X-Accel-Redirect` does: to a path, or to a named location (`@name`).
+pub async fn redirect(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, to: &[u8]) -> Step {
+    let next = if to.first() == Some(&b'@') {
+        match req.server().named.get(to).copied() {
+            Some(id) => named(req, thread, id, to),
+            None => missing(req, thread, to),
+        }
+    } else {
+        let (path, args) = uri::split_args(to);
+        internal_redirect(req, thread, path.to_vec(), args.to_vec())
+    };
+    drive(req, conn, thread, next).await
+}
+
+async fn drive(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, mut next: Next) -> Step {
+    loop {
+        next = match next {
+            Next::Server => server_phase(req, conn, thread).await,
+            Next::Location(loc) => location_phase(req, conn, thread, loc).await,
+            Next::Status(status) => special_response(req, conn, thread, status).await,
+            Next::Step(step) => return step,
+        };
+    }
+}
+
+/// The virtual server that the host names, among those of the address.
+pub fn choose_server(req: &mut Request) {
+    let plan = req.plan.clone();
+    let Some(entry) = req.conn.listen_entry(&plan) else { return };
+    let host = req.head.host().unwrap_or_default().to_vec();
+    let found =
+        host::find_server(&entry.names, &host, |regex| run_regex(req, &plan, regex, &host) == Ok(true));
+    req.server = found.unwrap_or(entry.default_server);
+    req.loc = req.server().root;
+}
+
+/// Runs a regex for the request: a match fills its captures and named slots. `Err`: it could not be run.
+pub fn run_regex(req: &mut Request, plan: &Plan, regex: RegexId, subject: &[u8]) -> Result<bool, ()> {
+    let regex = plan.regexes.get(regex.ix()).ok_or(())?;
+    if regex.groups == 0 {
+        return regex.code.is_match(subject).map_err(|_| ());
+    }
+    let Some(found) = regex.code.captures(subject).map_err(|_| ())? else { return Ok(false) };
+    req.captures.subject.clear();
+    req.captures.subject.extend_from_slice(subject);
+    req.captures.groups.clear();
+    let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    for i in 0..=regex.groups {
+        let range = found.get(i).map_or((0, 0), |m| (small(m.start()), small(m.end())));
+        req.captures.groups.push(range);
+    }
+    for &(group, slot) in &regex.names {
+        if let (Some(value), Some(place)) = (found.get(group), req.slots.get_mut(slot.ix())) {
+            *place = Some(value.as_bytes().to_vec());
+        }
+    }
+    Ok(true)
+}
+
+async fn server_phase(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) -> Next {
+    req.loc = req.server().root;
+    let plan = req.plan.clone();
+    let Some(server) = plan.servers.get(req.server.ix()) else { return Next::Status(500) };
+    if let Some(ret) = &server.ret {
+        return do_return(req, conn, thread, ret).await;
+    }
+    let path = std::mem::take(&mut req.uri);
+    let found = route::find(&plan, server.root, &server.router, &path, &mut |regex| {
+        run_regex(req, &plan, regex, &path)
+    });
+    req.uri = path;
+    let (loc, redirects) = match found {
+        route::Found::Loc(loc) => (loc, false),
+        route::Found::AutoRedirect(loc) => (loc, true),
+        route::Found::Failed => return Next::Status(500),
+    };
+    req.loc = loc;
+    if !req.internal && req.location().internal {
+        return Next::Status(404);
+    }
+    keepalive_rules(req);
+    if let Some(status) = too_large(req, thread) {
+        return Next::Status(status);
+    }
+    if redirects {
+        let mut to = Vec::with_capacity(64);
+        uri::escape_path(&req.location().name, &mut to);
+        if !req.args.is_empty() {
+            to.push(b'?');
+            to.extend_from_slice(&req.args);
+        }
+        req.out.set_location(&to);
+        return Next::Status(301);
+    }
+    Next::Location(loc)
+}
+
+/// What a location says about keeping the connection.
+fn keepalive_rules(req: &mut Request) {
+    if !req.keepalive {
+        return;
+    }
+    let loc = req.location();
+    let age = crate::rt::clock::unix_millis().saturating_sub(req.conn.started);
+    let old_msie =
+        || req.head.get(KnownField::UserAgent).is_some_and(is_msie6) && req.method() == Method::Post;
+    if loc.keepalive_timeout.is_zero()
+        || req.conn.requests >= loc.keepalive_requests
+        || u128::from(age) > loc.keepalive_time.as_millis()
+        || old_msie()
+    {
+        req.keepalive = false;
+    }
+}
+
+fn too_large(req: &mut Request, thread: &ThreadState) -> Option<u16> {
+    let Framing::Length(length) = req.head.framing else { return None };
+    let limit = req.location().max_body;
+    if req.discard_body || limit == 0 || length <= limit {
+        return None;
+    }
+    thread.log_error(
+        req,
+        Severity::Error,
+        format_args!("client intended to send too large body: {length} bytes"),
+    );
+    req.expect_tested = true;
+    req.discard_body = true;
+    Some(413)
+}
+
+async fn location_phase(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, loc: LocId) -> Next {
+    req.loc = loc;
+    keepalive_rules(req);
+    let plan = req.plan.clone();
+    let Some(location) = plan.locations.get(loc.ix()) else { return Next::Status(500) };
+    if let Some(ret) = &location.ret {
+        return do_return(req, conn, thread, ret).await;
+    }
+    if let Some(tries) = &location.try_files
+        && let Some(next) = content::try_files(req, thread, tries)
+    {
+        return next;
+    }
+    match &location.content {
+        Content::Proxy(_) => Next::Step(Step::Proxy(loc)),
+        Content::Static => content::files(req, conn, thread).await,
+        Content::StubStatus => content::stub_status(req, conn, thread).await,
+        Content::EmptyGif => content::empty_gif(req, conn, thread).await,
+    }
+}
+
+async fn do_return(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, ret: &Return) -> Next {
+    if ret.code >= 400 && ret.text.is_none() {
+        return match req.err_status {
+            _ if ret.code == 444 => Next::Step(Step::Close),
+            0 => Next::Status(ret.code),
+            kept => Next::Status(kept),
+        };
+    }
+    let mut text = Vec::new();
+    if let Some(template) = &ret.text {
+        vars::eval(template, req, &mut text);
+    }
+    send_text(req, conn, thread, ret.code, None, &text).await
+}
+
+/// Answers with a text, or redirects to it.
+pub(super) async fn send_text(
+    req: &mut Request,
+    conn: &mut ServerConn,
+    thread: &ThreadState,
+    status: u16,
+    content_type: Option<&[u8]>,
+    text: &[u8],
+) -> Next {
+    if let Err(e) = discard(req, conn).await {
+        return Next::Step(Step::Failed(e));
+    }
+    req.out.status = status;
+    if matches!(status, 301 | 302 | 303 | 307 | 308) {
+        req.out.set_location(text);
+        return Next::Status(status);
+    }
+    req.out.content_length = Some(text.len() as u64);
+    match content_type {
+        Some(t) => set(&mut req.out.content_type, t),
+        None => content::set_type(req),
+    }
+    send(req, conn, thread, text).await
+}
+
+/// Sends the head and a body that is at hand.
+pub(super) async fn send(
+    req: &mut Request,
+    conn: &mut ServerConn,
+    thread: &ThreadState,
+    body: &[u8],
+) -> Next {
+    if let Err(status) = respond::send_head(req, conn, thread) {
+        return filtered(req, status);
+    }
+    respond::send_last(req, conn, body).await.into()
+}
+
+/// A filter made the answer another one. 412 begins anew; 416 keeps what the head already says.
+pub(super) fn filtered(req: &mut Request, status: u16) -> Next {
+    if status != 416 {
+        req.out.clear();
+    }
+    Next::Status(status)
+}
+
+/// The body is not wanted. A client that waits for leave to send it is given it, as nginx does.
+pub(super) async fn discard(req: &mut Request, conn: &mut ServerConn) -> Result<(), SendError> {
+    if req.discard_body {
+        return Ok(());
+    }
+    req.discard_body = true;
+    if req.head.expect_continue && !req.expect_tested {
+        req.expect_tested = true;
+        conn.send_continue(req.location().send_timeout).await?;
+    }
+    Ok(())
+}
+
+fn set(place: &mut Vec<u8>, value: &[u8]) {
+    place.clear();
+    place.extend_from_slice(value);
+}
+
+async fn special_response(
+    req: &mut Request,
+    conn: &mut ServerConn,
+    thread: &ThreadState,
+    status: u16,
+) -> Next {
+    if req.head_sent {
+        // Too late for another answer: the connection ends.
+        req.keepalive = false;
+        return Next::Step(Step::Close);
+    }
+    req.err_status = status;
+    if matches!(status, 400 | 413 | 414 | 495..=497 | 500 | 501) {
+        req.keepalive = false;
+    }
+    if matches!(status, 400 | 495..=497) {
+        req.lingering = false;
+    }
+    req.out.content_type.clear();
+    if !req.error_page && req.uri_changes != 0 {
+        let plan = req.plan.clone();
+        let pages = plan.locations.get(req.loc.ix()).map_or(&[][..], |l| &l.error_pages);
+        if !pages.is_empty() && !req.location().recursive_error_pages {
+            req.error_page = true;
+        }
+        if let Some(page) = pages.iter().find(|p| p.status == status) {
+            return error_page(req, conn, thread, page).await;
+        }
+    }
+    builtin(req, conn, thread, status).await
+}
+
+async fn error_page(
+    req: &mut Request,
+    conn: &mut ServerConn,
+    thread: &ThreadState,
+    page: &crate::plan::ErrorPage,
+) -> Next {
+    if let Some(overwrite) = page.overwrite {
+        req.expect_tested |= overwrite != 0 && overwrite != 200;
+        req.err_status = overwrite;
+    }
+    let to = match &page.to {
+        ErrorTo::Named(id) => return named(req, thread, *id, b""),
+        ErrorTo::NamedMissing(name) => return missing(req, thread, name),
+        ErrorTo::Uri(template) => vars::eval_to_vec(template, req),
+    };
+    if to.first() == Some(&b'/') {
+        let (path, args) = uri::split_args(&to);
+        req.method_is_get = req.method() != Method::Head;
+        return internal_redirect(req, thread, path.to_vec(), args.to_vec());
+    }
+    if to.first() == Some(&b'@') {
+        return match req.server().named.get(&to[..]).copied() {
+            Some(id) => named(req, thread, id, &to),
+            None => missing(req, thread, &to),
+        };
+    }
+    if !matches!(page.overwrite, Some(301 | 302 | 303 | 307 | 308)) {
+        req.err_status = 302;
+    }
+    req.out.set_location(&to);
+    builtin(req, conn, thread, req.err_status).await
+}
+
+/// nginx's own page.
+async fn builtin(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, status: u16) -> Next {
+    req.expect_tested = true;
+    req.discard_body = true;
+    if matches!(status, 494..=497) {
+        req.err_status = 400;
+    }
+    let mut body = Vec::new();
+    let agent = req.head.get(KnownField::UserAgent).unwrap_or_default();
+    let pad = req.location().msie_padding && wants_padding(agent);
+    if pages::page(status, req.location().server_tokens, pad, &mut body) {
+        set(&mut req.out.content_type, b"text/html");
+    }
+    req.out.content_length = Some(body.len() as u64);
+    req.out.clear_entity();
+    send(req, conn, thread, &body).await
+}
+
+fn wants_padding(agent: &[u8]) -> bool {
+    if memchr::memmem::find(agent, b"Opera").is_some() {
+        return false;
+    }
+    if memchr::memmem::find(agent, b"MSIE ").is_some_and(|at| at + 7 < agent.len()) {
+        return true;
+    }
+    memchr::memmem::find(agent, b"Gecko/").is_none() && memchr::memmem::find(agent, b"Chrome/").is_some()
+}
+
+/// Internet Explorer up to 6 without its service pack 2.
+fn is_msie6(agent: &[u8]) -> bool {
+    let Some(at) = memchr::memmem::find(agent, b"MSIE ") else { return false };
+    let opera = memchr::memmem::find(agent, b"Opera").is_some();
+    let rest = &agent[at + 5..];
+    if opera || rest.get(1) != Some(&b'.') {
+        return false;
+    }
+    match rest.first() {
+        Some(b'4' | b'5') => true,
+        Some(b'6') => memchr::memmem::find(rest, b"SV1").is_none(),
+        _ => false,
+    }
+}
+
+/// Goes through the phases again with another path.
+pub(super) fn internal_redirect(
+    req: &mut Request,
+    thread: &ThreadState,
+    path: Vec<u8>,
+    args: Vec<u8>,
+) -> Next {
+    req.uri_changes = req.uri_changes.saturating_sub(1);
+    if req.uri_changes == 0 {
+        thread.log_error(
+            req,
+            Severity::Error,
+            format_args!(
+                "rewrite or internal redirection cycle while internally redirecting to \"{}\"",
+                Bytes(&path)
+            ),
+        );
+        return Next::Status(500);
+    }
+    req.uri = path;
+    req.args = args;
+    req.internal = true;
+    req.valid_unparsed_uri = false;
+    req.add_uri_to_alias = false;
+    Next::Server
+}
+
+/// Goes on in a named location, with the path as it is.
+pub(super) fn named(req: &mut Request, thread: &ThreadState, id: LocId, name: &[u8]) -> Next {
+    let name = req.plan.locations.get(id.ix()).map_or(name.to_vec(), |l| l.name.to_vec());
+    req.uri_changes = req.uri_changes.saturating_sub(1);
+    if req.uri_changes == 0 {
+        thread.log_error(
+            req,
+            Severity::Error,
+            format_args!(
+                "rewrite or internal redirection cycle while redirect to named location \"{}\"",
+                Bytes(&name)
+            ),
+        );
+        return Next::Status(500);
+    }
+    if req.uri.is_empty() {
+        thread.log_error(
+            req,
+            Severity::Error,
+            format_args!("empty URI in redirect to named location \"{}\"", Bytes(&name)),
+        );
+        return Next::Status(500);
+    }
+    req.internal = true;
+    Next::Location(id)
+}
+
+/// A named location that there is not.
+pub(super) fn missing(req: &mut Request, thread: &ThreadState, name: &[u8]) -> Next {
+    req.uri_changes = req.uri_changes.saturating_sub(1);
+    thread.log_error(req, Severity::Error, format_args!("could not find named location \"{}\"", Bytes(name)));
+    Next::Status(500)
+}
