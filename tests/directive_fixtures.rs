@@ -38,7 +38,7 @@ fn said(path: &Path) -> String {
     let mut diags = Diags::new();
     let file = map.add(path.display().to_string(), std::fs::read(path).unwrap().into(), None);
     let tree = syntax::parse(&map, file, &mut diags);
-    let conf = Conf { map, trees: vec![tree], includes: Default::default(), roots: vec![file] };
+    let conf = Conf { map, trees: vec![tree], roots: vec![file], ..Conf::default() };
     directives::check(&conf, &mut diags);
     let mut out = String::new();
     for diag in diags.iter() {
@@ -108,7 +108,8 @@ fn nginx_reads_the_fixtures_in_the_same_way() {
         let output = daemon::command(&nginx, dir.path()).arg("-t").output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let theirs = stderr.lines().find_map(|l| l.split_once("[emerg] ")).map(|(_, rest)| rest.to_owned());
-        if theirs.as_ref().is_some_and(|t| t.contains("unknown directive") || t.contains("invalid parameter")) {
+        if theirs.as_ref().is_some_and(|t| t.contains("unknown directive") || t.contains("invalid parameter"))
+        {
             lacking += 1;
             continue;
         }

@@ -20,7 +20,7 @@ fn conf(name: &str, text: &[u8]) -> (Conf, Diags) {
     let mut diags = Diags::new();
     let file = map.add(name.to_owned(), text.into(), None);
     let tree = syntax::parse(&map, file, &mut diags);
-    (Conf { map, trees: vec![tree], includes: Default::default(), roots: vec![file] }, diags)
+    (Conf { map, trees: vec![tree], roots: vec![file], ..Conf::default() }, diags)
 }
 
 /// What is wrong with `text`, a line each.
@@ -40,7 +40,10 @@ fn rows_are_complete_and_in_order() {
         assert!(row.help.ends_with('.') && row.help.len() > 10, "{}: {:?}", row.name, row.help);
         assert!(!row.help.contains("To be described"), "{}", row.name);
         assert!(FAMILIES.iter().any(|(f, _)| *f == row.family), "{}: {}", row.name, row.family);
-        assert_eq!(row.arity.count == Count::Flag, row.kind == Kind::Flag && row.arity.count != Count::OneOf(2));
+        assert_eq!(
+            row.arity.count == Count::Flag,
+            row.kind == Kind::Flag && row.arity.count != Count::OneOf(2)
+        );
         assert!(row.opens.is_empty() || row.arity.block, "{}", row.name);
         assert_eq!(directives::id(row.name), Some(row.id));
         assert_eq!(row.id.name(), row.name);
@@ -168,7 +171,8 @@ fn ignored_directives_are_listed() {
 
 #[test]
 fn hints_name_what_was_meant_where_it_belongs_and_where_it_comes_from() {
-    let (conf, mut diags) = conf("c", b"http { sever {} proxy_pass http://a; }\nhealth_check;\nlisten a b;\n");
+    let (conf, mut diags) =
+        conf("c", b"http { sever {} proxy_pass http://a; }\nhealth_check;\nlisten a b;\n");
     directives::check(&conf, &mut diags);
     let hints: Vec<_> = diags.iter().map(|d| d.hint.clone().unwrap_or_default()).collect();
     assert_eq!(
@@ -298,7 +302,10 @@ fn nginx_says_the_same_of_wrong_files() {
             }
         }
     });
-    println!("{} wrong files compared, {unknown} with directives that this nginx lacks", files.len() - unknown);
+    println!(
+        "{} wrong files compared, {unknown} with directives that this nginx lacks",
+        files.len() - unknown
+    );
     assert!(differ.is_empty(), "{} of {} differ:\n{}", differ.len(), files.len(), differ.join("\n"));
     assert!(files.len() > unknown * 4, "this nginx knows too little");
 }
