@@ -5,8 +5,6 @@
 mod architecture;
 mod demo;
 mod differential;
-mod directive_fixtures;
-mod directives;
 mod faults;
 mod framing;
 mod seeds;

@@ -4,7 +4,6 @@
 
 mod errno;
 mod file;
-mod glob;
 mod process;
 mod signal;
 mod socket;
@@ -16,7 +15,6 @@ pub use file::{
     close_on_exec, is_terminal, move_onto, null_stdio, open_append, stderr_to, write_all_or_part,
     write_stderr,
 };
-pub use glob::glob;
 pub use process::{
     Exit, Fork, Pid, affinity_count, daemonize, execute, exit_now, fork, hostname, kill, parent, pid, reap,
     set_nofile, thread_id,
