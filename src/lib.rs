@@ -15,9 +15,9 @@ pub mod source;
 
 pub mod directives;
 
-pub mod config;
-
 pub mod plan;
+
+pub mod config;
 
 pub mod compile;
 

@@ -1,5 +1,21 @@
-//! Owns: settings to the plan: names looked up, references resolved, templates and routers built.
-//! May use: diag, values, sys, syntax, source, directives, config, plan.
-//! Never touches: requests, sockets, the clock.
+//! Owns: settings to the plan that all threads share: inheritance carried out, routers built, names resolved.
+//! May use: diag, values, sys, syntax, source, directives, plan, config.
+//! Never touches: sockets, log files, the life of a request.
 
+mod listeners;
+mod load;
+mod locations;
+mod logs;
+mod names;
+mod program;
+mod proxy;
+mod routers;
 pub mod upstream;
+mod vars;
+
+pub use load::{Loaded, load};
+pub use program::{Builder, compile};
+pub use vars::Names;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Upstreams: host names looked up, peers in their order, what a session's cookie says for each.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use crate::plan::{
     Method, Peer, PeerAddr, PeerId, PeerIndex, Sticky, StickyCookie, Template, Upstream, UpstreamId,
     UpstreamKeepalive,
 };
+use crate::sys;
 use crate::values::{self, Address, Host};
 
 type Place = (FileId, u32);
@@ -133,7 +134,7 @@ pub fn look_up(address: &Address<'_>, default_port: u16) -> Result<Vec<PeerAddr>
         Host::Ip(ip) => Ok(vec![PeerAddr::Inet(SocketAddr::new(ip, port))]),
         Host::Unix(path) => Ok(vec![PeerAddr::Unix(PathBuf::from(std::ffi::OsStr::from_bytes(path)))]),
         Host::Name(name) => {
-            let found = resolve(name).ok_or("host not found")?;
+            let found = sys::resolve(name).ok_or("host not found")?;
             Ok(found.into_iter().map(|ip| PeerAddr::Inet(SocketAddr::new(ip, port))).collect())
         }
     }
@@ -279,13 +280,6 @@ fn v6_text(ip: [u8; 16]) -> String {
         let _ = write!(text, "{}.{}.{}.{}", ip[12], ip[13], ip[14], ip[15]);
     }
     text
-}
-
-fn resolve(name: &[u8]) -> Option<Vec<IpAddr>> {
-    use std::net::ToSocketAddrs;
-    let found = (std::str::from_utf8(name).ok()?, 0).to_socket_addrs().ok()?;
-    let addrs: Vec<IpAddr> = found.map(|a| a.ip()).collect();
-    (!addrs.is_empty()).then_some(addrs)
 }
 
 fn show(bytes: &[u8]) -> std::borrow::Cow<'_, str> {

@@ -2,5 +2,37 @@
 //! May use: diag, values, sys, syntax, source, directives; of plan only the types of values.
 //! Never touches: sockets, files, what the settings are for.
 
+mod access;
+mod core;
+mod cx;
+mod error_log;
+mod family;
+mod found;
+mod headers;
+mod http;
+mod listen;
+mod location;
+mod main_context;
+mod names;
+mod proxy;
+mod read;
+mod set;
+mod srv;
 pub mod sticky;
+mod text;
 pub mod upstream;
+
+pub use access::{Access, AccessLog, AccessLogs, Formats, Target as LogTo};
+pub use core::{Core, ErrorPage, Root, Types};
+pub use cx::{Cx, show};
+pub use found::{Found, Place, Step};
+pub use headers::{AddHeader, ExpiresSetting, Headers};
+pub use http::{Http, Server};
+pub use listen::Listen;
+pub use location::{Content, Level, Location, Return, TryFile};
+pub use main_context::{Events, Main};
+pub use names::ServerName;
+pub use proxy::{IGNORE, Pass, PassTo, Proxy, Redirect, Target};
+pub use read::{Settings, read};
+pub use srv::Srv;
+pub use text::{Pattern, Subject, Text, Tok};

@@ -161,11 +161,21 @@ pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
             }
             "session_sticky" => upstream.sticky = sticky::session_sticky(&mut say).map(Sticky::Tengine),
             "sticky_cookie_insert" => upstream.sticky = sticky::cookie(&mut say, 0).map(Sticky::Cookie),
-            "sticky" if dir.arg(0) == b"cookie" => {
+            "sticky" if dir.arg(0) == b"cookie" && dir.args().len() > 1 => {
                 if upstream.sticky.is_some() {
                     say.directive(0, "is duplicate");
                 }
                 upstream.sticky = sticky::cookie(&mut say, 1).map(Sticky::Cookie);
+            }
+            "sticky" => {
+                let word = show(dir.arg(0));
+                say.emerg(
+                    0,
+                    match &word[..] {
+                        "route" | "learn" => format!("\"sticky {word}\" is not supported by tenrec yet"),
+                        _ => format!("unknown parameter \"{word}\""),
+                    },
+                );
             }
             _ => {}
         }

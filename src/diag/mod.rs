@@ -2,10 +2,14 @@
 //! May use: nothing of tenrec.
 //! Never touches: files, the terminal, the meaning of a directive.
 
+mod json;
+mod long;
 mod render;
 mod source_map;
 
-pub use render::{render_long, render_nginx};
+pub use json::to_json;
+pub use long::render_long;
+pub use render::render_nginx;
 pub use source_map::{FileId, SourceFile, SourceMap, Span};
 
 /// nginx's severities, most severe first.
@@ -59,6 +63,39 @@ pub struct Diag {
     pub hint: Option<String>,
 }
 
+impl Diag {
+    pub fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity, code, message: message.into(), span: None, at: None, hint: None }
+    }
+
+    /// What refuses a configuration: nginx says nearly all of it as `[emerg]`.
+    pub fn emerg(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Emerg, code, message)
+    }
+
+    pub fn warn(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warn, code, message)
+    }
+
+    #[must_use]
+    pub fn with_span(mut self, span: Span) -> Self {
+        self.span = Some(span);
+        self
+    }
+
+    #[must_use]
+    pub fn with_at(mut self, at: (FileId, u32)) -> Self {
+        self.at = Some(at);
+        self
+    }
+
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
 /// The diagnostics of a run, in the order in which they were found.
 #[derive(Debug, Clone, Default)]
 pub struct Diags {
@@ -94,6 +131,12 @@ impl Diags {
     /// Puts the diagnostics into the order of the text that they speak of, `order` giving each file's rank; those
     /// without a place stay last. Stable.
     pub fn sort_by_place(&mut self, order: impl Fn(FileId, u32) -> (u32, u32)) {
-        self.list.sort_by_key(|d| d.at.map_or((u32::MAX, u32::MAX), |(f, o)| order(f, o)));
+        self.list.sort_by_key(|d| {
+            let place = d.at.or(d.span.map(|s| (s.file, s.start)));
+            place.map_or((u32::MAX, u32::MAX), |(file, offset)| order(file, offset))
+        });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,9 +29,15 @@ pub struct SourceFile {
     /// The `include` that brought the file in.
     pub included_at: Option<Span>,
     line_starts: Vec<u32>,
+    command_line: bool,
 }
 
 impl SourceFile {
+    /// Whether this is the text of `-g`, which has no lines to name.
+    pub fn is_command_line(&self) -> bool {
+        self.command_line
+    }
+
     /// The line (from 1) and the column in bytes (from 1) of a byte offset.
     pub fn line_col(&self, offset: u32) -> (u32, u32) {
         let line = self.line_starts.partition_point(|&s| s <= offset).max(1);
@@ -62,10 +68,23 @@ impl SourceMap {
     }
 
     pub fn add(&mut self, name: String, text: Arc<[u8]>, included_at: Option<Span>) -> FileId {
+        debug_assert!(
+            u32::try_from(text.len()).is_ok(),
+            "whoever reads files refuses those that offsets cannot reach"
+        );
         let mut line_starts = vec![0];
         line_starts.extend(memchr::memchr_iter(b'\n', &text).map(|i| i as u32 + 1));
-        self.files.push(SourceFile { name, text, included_at, line_starts });
+        self.files.push(SourceFile { name, text, included_at, line_starts, command_line: false });
         FileId(self.files.len() as u32 - 1)
+    }
+
+    /// The text of `-g`.
+    pub fn add_command_line(&mut self, text: &str) -> FileId {
+        let id = self.add("command line".to_string(), text.as_bytes().into(), None);
+        if let Some(file) = self.files.last_mut() {
+            file.command_line = true;
+        }
+        id
     }
 
     pub fn file(&self, id: FileId) -> &SourceFile {

@@ -58,7 +58,7 @@ pub struct LocSet {
     pub error_pages: Vec<ErrorPage>,
     pub recursive_error_pages: bool,
     /// Lower-case extension to type.
-    pub types: Arc<HashMap<Box<[u8]>, Box<[u8]>>>,
+    pub types: Arc<Types>,
     pub default_type: Box<[u8]>,
     pub add_headers: Vec<AddHeader>,
     pub add_trailers: Vec<AddHeader>,
@@ -107,6 +107,9 @@ pub struct LocSet {
     /// `error_log` that holds here.
     pub error_logs: Vec<super::ErrorLog>,
 }
+
+/// Lower-case extension to type.
+pub type Types = HashMap<Box<[u8]>, Box<[u8]>>;
 
 /// What answers.
 #[derive(Debug, Clone)]

@@ -10,10 +10,13 @@ use crate::syntax::{Body, Node, NodeId, Tree, Word};
 pub struct Conf {
     pub map: SourceMap,
     pub trees: Vec<Tree>,
-    /// The files that each `include` brought, in order.
+    /// The files that each `include` brought, in order. A file that is included more than once is here each time and
+    /// is read once: its directives have one [`FileId`] wherever they count.
     pub includes: HashMap<(FileId, NodeId), Vec<FileId>>,
-    /// The files that are roots, in reading order: the main file, then the text of `-g`.
+    /// The files that are roots, in nginx's reading order: the text of `-g` when there is one, then the main file.
     pub roots: Vec<FileId>,
+    /// The main file, when it could be read.
+    pub main_file: Option<FileId>,
 }
 
 /// A directive seen in its configuration.
@@ -32,6 +35,17 @@ impl Conf {
             stack.push((file, &self.trees[file.0 as usize].roots[..]));
         }
         Children { conf: self, stack }
+    }
+}
+
+impl Conf {
+    /// What `-T` prints: every file in the order of first reading, the text of `-g` left out.
+    pub fn dump(&self, out: &mut Vec<u8>) {
+        for (_, file) in self.map.files().filter(|(_, file)| !file.is_command_line()) {
+            out.extend_from_slice(format!("# configuration file {}:\n", file.name).as_bytes());
+            out.extend_from_slice(&file.text);
+            out.push(b'\n');
+        }
     }
 }
 

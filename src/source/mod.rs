@@ -3,5 +3,13 @@
 //! Never touches: the meaning of any directive but `include`.
 
 mod conf;
+mod load;
+mod order;
+mod read;
 
 pub use conf::{Children, Conf, Dir};
+pub use load::{full_name, load};
+pub use order::ReadingOrder;
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,9 @@
 
 mod errno;
 mod file;
+mod glob;
 mod process;
+mod resolve;
 mod signal;
 mod socket;
 mod time;
@@ -15,10 +17,12 @@ pub use file::{
     close_on_exec, is_terminal, move_onto, null_stdio, open_append, stderr_to, write_all_or_part,
     write_stderr,
 };
+pub use glob::glob;
 pub use process::{
     Exit, Fork, Pid, affinity_count, daemonize, execute, exit_now, fork, hostname, kill, parent, pid, reap,
     set_nofile, thread_id,
 };
+pub use resolve::resolve;
 pub use signal::{Received, Signal, Signals, wait_readable};
 pub use socket::{
     LocalName, Tuning, accept_waiting, adopt, bind_stream, has_input, listen_on, local_name, open_to_all,

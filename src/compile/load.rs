@@ -1,0 +1,40 @@
+//! From a path to a plan.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::compile;
+use crate::config::{self, Found, Step};
+use crate::diag::Diags;
+use crate::directives;
+use crate::plan::Plan;
+use crate::source::{self, Conf};
+
+/// A configuration that was read, what there is to say about it, and its plan when it can run.
+#[derive(Debug)]
+pub struct Loaded {
+    pub conf: Conf,
+    /// In the order in which nginx would give them.
+    pub diags: Diags,
+    pub plan: Option<Plan>,
+}
+
+/// Reads the file `main`, whose relative paths start from `prefix`, and the directives of `-g`.
+pub fn load(main: &Path, prefix: &Path, globals: Option<&str>) -> Loaded {
+    let mut syntax = Diags::new();
+    let conf = source::load(main, prefix, globals, &mut syntax);
+    check(conf, prefix, syntax)
+}
+
+/// The same for a configuration in hand; `diags` is what was said of its form.
+pub fn check(conf: Conf, prefix: &Path, mut diags: Diags) -> Loaded {
+    directives::check(&conf, &mut diags);
+    let refused: HashSet<_> = diags.iter().filter(|d| d.severity.is_fatal()).filter_map(|d| d.at).collect();
+    let mut found = Found::new();
+    found.adopt(diags, None, Step::Read);
+    let settings = config::read(&conf, prefix, &refused, &mut found);
+    let plan = compile(&settings, prefix, &mut found);
+    let fatal = found.fatal();
+    let diags = found.finish(&conf.map);
+    Loaded { conf, diags, plan: (!fatal).then_some(plan) }
+}

@@ -1,0 +1,70 @@
+//! The whole plan, put together.
+
+use std::path::Path;
+
+use super::logs::Logs;
+use super::proxy::Upstreams;
+use super::{Names, listeners, locations};
+use crate::config::{Found, Http, Settings};
+use crate::plan::{Plan, Process};
+
+/// What the parts of the compiler share while a plan is made.
+pub struct Builder<'a> {
+    pub found: &'a mut Found,
+    pub http: &'a Http,
+    pub prefix: &'a Path,
+    pub names: Names,
+    pub logs: Logs,
+    pub upstreams: Upstreams,
+    pub plan: Plan,
+}
+
+/// The plan of settings; of use only when `found` holds nothing fatal.
+pub fn compile(settings: &Settings, prefix: &Path, found: &mut Found) -> Plan {
+    let process = process(settings, prefix);
+    let empty = Http::default();
+    let http = settings.http.as_ref().unwrap_or(&empty);
+    let mut b = Builder {
+        found,
+        http,
+        prefix,
+        names: Names::default(),
+        logs: Logs::default(),
+        upstreams: Upstreams::default(),
+        plan: Plan { process, ..Plan::default() },
+    };
+    if settings.http.is_some() {
+        b.formats();
+        b.name_upstreams();
+        b.names_of_servers();
+        locations::compile(&mut b);
+        listeners::compile(&mut b);
+        b.plan.slots = b.names.finish(http.close, b.found);
+    }
+    b.plan.regexes = std::mem::take(&mut b.names.regexes);
+    b.plan.log_files = std::mem::take(&mut b.logs.files);
+    b.plan
+}
+
+fn process(settings: &Settings, prefix: &Path) -> Process {
+    let main = &settings.main;
+    let events = settings.events.clone().unwrap_or_default();
+    let path = |bytes: &[u8]| {
+        use std::os::unix::ffi::OsStrExt;
+        prefix.join(Path::new(std::ffi::OsStr::from_bytes(bytes)))
+    };
+    let clamp = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    Process {
+        user: main.user(),
+        workers: clamp(main.workers()),
+        connections: clamp(events.connections()),
+        daemon: main.daemon(),
+        master_process: main.master_process(),
+        pid: path(&main.pid().unwrap_or_else(|| (*b"logs/nginx.pid").into())),
+        error_logs: main.error_logs(),
+        shutdown_timeout: main.shutdown_timeout().filter(|t| !t.is_zero()),
+        rlimit_nofile: main.rlimit_nofile(),
+        working_directory: main.working_directory().map(|d| path(&d)),
+        env: main.env(),
+    }
+}

@@ -1,0 +1,115 @@
+//! The `http` block: its servers and locations, flat, so that nesting costs no stack.
+
+use super::access::Formats;
+use super::listen::Listen;
+use super::location::{Level, Location};
+use super::names::{self, ServerName};
+use super::srv::Srv;
+use super::{Cx, Place, Step, upstream};
+use crate::diag::Diags;
+use crate::source::{Children, Dir};
+use crate::sys;
+
+/// What an `http` block says.
+#[derive(Debug, Default)]
+pub struct Http {
+    pub level: Level,
+    pub srv: Srv,
+    pub formats: Formats,
+    pub servers: Vec<Server>,
+    /// Every server block and location, a parent before its children.
+    pub locations: Vec<Location>,
+    pub upstreams: Vec<upstream::Upstream>,
+    /// The `}`: where nginx stands when it joins all this.
+    pub close: Option<Place>,
+}
+
+/// One `server` block.
+#[derive(Debug)]
+pub struct Server {
+    pub srv: Srv,
+    pub names: Vec<ServerName>,
+    pub listens: Vec<Listen>,
+    /// Index into [`Http::locations`]: the block itself.
+    pub root: usize,
+    /// The `{`.
+    pub at: Place,
+}
+
+impl Http {
+    /// Reads the block.
+    pub fn read(cx: &mut Cx<'_>, block: Dir<'_>) -> Self {
+        let mut http = Self { close: Some(block.close_at()), ..Self::default() };
+        for d in block.children() {
+            if cx.refused(d) {
+                continue;
+            }
+            match d.name() {
+                "server" => http.server(cx, d),
+                "upstream" => {
+                    let mut diags = Diags::new();
+                    let upstream = upstream::read(d, &mut diags);
+                    cx.found.adopt(diags, Some(d.at()), Step::Read);
+                    http.upstreams.push(upstream);
+                }
+                "log_format" => {
+                    let mut formats = std::mem::take(&mut cx.formats);
+                    formats.read(cx, d);
+                    cx.formats = formats;
+                }
+                name if Srv::knows(name) => http.srv.read(cx, d),
+                _ => http.level.read(cx, d),
+            }
+        }
+        http.formats = std::mem::take(&mut cx.formats);
+        http
+    }
+
+    fn server(&mut self, cx: &mut Cx<'_>, block: Dir<'_>) {
+        let at = block.at();
+        let root = self.locations.len();
+        let mut server = Server { srv: Srv::default(), names: Vec::new(), listens: Vec::new(), root, at };
+        let mut listening = false;
+        self.locations.push(Location::server_itself(self.servers.len(), at));
+        let mut open: Vec<(usize, Children<'_>)> = vec![(root, block.children())];
+        while let Some((at, children)) = open.last_mut() {
+            let at = *at;
+            let Some(d) = children.next() else {
+                open.pop();
+                if let Some(&(outer, _)) = open.last() {
+                    cx.loc = self.locations.get(outer).map(Location::here).unwrap_or_default();
+                }
+                continue;
+            };
+            if cx.refused(d) {
+                continue;
+            }
+            match d.name() {
+                "listen" => {
+                    listening = true;
+                    server.listens.extend(Listen::read(cx, d));
+                }
+                "server_name" => names::read(cx, d, &mut server.names),
+                "location" => {
+                    let Some(parent) = self.locations.get(at) else { continue };
+                    if let Some(location) = Location::open(cx, d, (at, parent)) {
+                        cx.loc = location.here();
+                        open.push((self.locations.len(), d.children()));
+                        self.locations.push(location);
+                    }
+                }
+                name if Srv::knows(name) => server.srv.read(cx, d),
+                _ => {
+                    if let Some(location) = self.locations.get_mut(at) {
+                        location.read(cx, d);
+                    }
+                }
+            }
+        }
+        cx.loc = super::cx::Here::default();
+        if !listening {
+            server.listens.push(Listen::default_of(sys::is_root(), block.close_at()));
+        }
+        self.servers.push(server);
+    }
+}
