@@ -1,6 +1,10 @@
-//! Room cli.
+//! Owns: the command line, what it prints, exit codes.
+//! May use: everything.
+//! Never touches: sockets, requests.
 
-/// Runs the command line `args` (the program's name first) and returns the exit code.
-pub fn main(_args: Vec<std::ffi::OsString>) -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
-}
+mod args;
+mod place;
+mod run;
+mod version;
+
+pub use run::main;

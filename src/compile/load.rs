@@ -23,6 +23,10 @@ pub struct Loaded {
 pub fn load(main: &Path, prefix: &Path, globals: Option<&str>) -> Loaded {
     let mut syntax = Diags::new();
     let conf = source::load(main, prefix, globals, &mut syntax);
+    if conf.main_file.is_none() {
+        // nginx says only that it cannot be read.
+        return Loaded { conf, diags: syntax, plan: None };
+    }
     check(conf, prefix, syntax)
 }
 

@@ -1,1 +1,22 @@
-//! Room process.
+//! Owns: the master and its worker: forking, signals, privileges, the pid file, listening sockets, reloads, upgrades.
+//! May use: everything below it; it is what joins a plan, sockets and threads.
+//! Never touches: a connection, a request.
+
+mod child;
+mod control;
+mod generation;
+mod greet;
+mod load;
+mod master;
+mod options;
+mod pidfile;
+mod signals;
+mod single;
+mod sockets;
+mod start;
+mod upgrade;
+
+pub use load::{load, report};
+pub use options::Options;
+pub use pidfile::read_pid;
+pub use start::{probe, start};

@@ -1,1 +1,11 @@
-//! Room server.
+//! Owns: the threads of a worker: accepting, the life of a connection, the end of both.
+//! May use: plan, rt, sys, wire, log, http, proxy.
+//! Never touches: files of the configuration, signals, other processes.
+
+mod accept;
+mod conn;
+mod thread;
+mod worker;
+
+pub use conn::{Serving, serve};
+pub use worker::{Leaving, Queue, Worker};

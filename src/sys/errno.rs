@@ -3,6 +3,8 @@
 use std::ffi::CStr;
 use std::io;
 
+pub use libc::{ECONNABORTED, EMFILE, ENFILE};
+
 /// `2: No such file or directory`, what nginx puts between parentheses after a message.
 pub fn errno_text(errno: i32) -> String {
     let mut buf = [0 as libc::c_char; 256];

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -41,6 +41,23 @@ pub fn write_all_or_part(file: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize
             return Err(err);
         }
     }
+}
+
+/// A byte that waits to be read; `None`: nothing waits, or the other side is closed.
+pub fn read_byte(fd: &OwnedFd) -> Option<u8> {
+    let mut byte = 0u8;
+    #[expect(unsafe_code, reason = "read fills the one byte it is given")]
+    let n = unsafe { libc::read(fd.as_raw_fd(), (&raw mut byte).cast(), 1) };
+    (n == 1).then_some(byte)
+}
+
+/// Whether the other side of a pair of sockets is closed and nothing is left to read.
+pub fn is_closed(fd: &OwnedFd) -> bool {
+    let mut byte = 0u8;
+    #[expect(unsafe_code, reason = "recv may write the one byte it is given")]
+    let n =
+        unsafe { libc::recv(fd.as_raw_fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
+    n == 0
 }
 
 /// One write to the standard error; what cannot be written is lost.

@@ -12,10 +12,10 @@ mod socket;
 mod time;
 mod user;
 
-pub use errno::{err_text, errno_text};
+pub use errno::{ECONNABORTED, EMFILE, ENFILE, err_text, errno_text};
 pub use file::{
-    close_on_exec, is_terminal, move_onto, null_stdio, open_append, stderr_to, write_all_or_part,
-    write_stderr,
+    close_on_exec, is_closed, is_terminal, move_onto, null_stdio, open_append, read_byte, stderr_to,
+    write_all_or_part, write_stderr,
 };
 pub use glob::glob;
 pub use process::{
@@ -23,10 +23,10 @@ pub use process::{
     set_nofile, thread_id,
 };
 pub use resolve::resolve;
-pub use signal::{Received, Signal, Signals, wait_readable};
+pub use signal::{Received, SIGKILL, Signal, Signals, wait_readable};
 pub use socket::{
-    LocalName, Tuning, accept_waiting, adopt, bind_stream, has_input, listen_on, local_name, open_to_all,
-    pair, share_address, steer, steer_no_more, tune,
+    KeepAlive, LocalName, Tuning, accept_waiting, adopt, bind_stream, has_input, listen_on, local_name,
+    name_of, open_to_all, pair, share_address, steer, steer_no_more, tune,
 };
 pub use time::{now, utc_offset_minutes};
 pub use user::{Ids, become_user, change_owner, is_root, lookup_group, lookup_user};

@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+pub use libc::SIGKILL;
+
 /// The signals that nginx answers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {

@@ -56,10 +56,18 @@ pub fn share_address(socket: BorrowedFd<'_>) -> io::Result<()> {
 pub struct Tuning {
     pub rcvbuf: Option<usize>,
     pub sndbuf: Option<usize>,
-    /// SO_KEEPALIVE, and its idle time, interval and count.
-    pub keepalive: Option<(bool, Option<Duration>, Option<Duration>, Option<u32>)>,
+    pub keepalive: Option<KeepAlive>,
     pub deferred: bool,
     pub fastopen: Option<i32>,
+}
+
+/// SO_KEEPALIVE, and the kernel's idle time, interval and count where they are given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeepAlive {
+    pub on: bool,
+    pub idle: Option<Duration>,
+    pub interval: Option<Duration>,
+    pub count: Option<u32>,
 }
 
 /// Sets them; the answer names each that failed as nginx does. Each failure is one that nginx goes on after.
@@ -77,7 +85,7 @@ pub fn tune(socket: BorrowedFd<'_>, tuning: &Tuning) -> Vec<(String, io::Error)>
     if let Some(n) = tuning.sndbuf {
         note(format!("SO_SNDBUF, {n}"), sock.set_send_buffer_size(n));
     }
-    if let Some((on, idle, interval, count)) = tuning.keepalive {
+    if let Some(KeepAlive { on, idle, interval, count }) = tuning.keepalive {
         note(format!("SO_KEEPALIVE, {}", i32::from(on)), sock.set_keepalive(on));
         if on && (idle.is_some() || interval.is_some() || count.is_some()) {
             let mut set = TcpKeepalive::new();
@@ -133,6 +141,11 @@ pub fn steer_no_more(socket: BorrowedFd<'_>) -> io::Result<()> {
 pub fn local_name(fd: RawFd) -> io::Result<LocalName> {
     #[expect(unsafe_code, reason = "the descriptor is only looked at while this function runs")]
     let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+    name_of(socket)
+}
+
+/// Where a socket is bound.
+pub fn name_of(socket: BorrowedFd<'_>) -> io::Result<LocalName> {
     let addr = SockRef::from(&socket).local_addr()?;
     if let Some(inet) = addr.as_socket() {
         return Ok(LocalName::Inet(inet));

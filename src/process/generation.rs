@@ -1,0 +1,102 @@
+//! One configuration as the master holds it: plan, logs, sockets, and who the worker is.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::diag::Severity;
+use crate::log::Logs;
+use crate::plan::Plan;
+use crate::server::{Leaving, Queue};
+use crate::sys::{self, Ids};
+
+use super::sockets::{Refused, Sockets};
+
+#[derive(Debug)]
+pub(crate) struct Generation {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) sockets: Sockets,
+    /// Whom the worker becomes; `None`: it stays who the master is.
+    pub(crate) ids: Option<Ids>,
+}
+
+impl Generation {
+    /// Opens what `plan` asks for, sockets of `old` taken over. What goes wrong is said to `say`.
+    pub(crate) fn open(
+        plan: Plan,
+        error_log: Option<&Path>,
+        old: &Sockets,
+        say: &Logs,
+    ) -> Result<Self, Refused> {
+        let ids = worker_ids(&plan, say)?;
+        let logs = open_logs(&plan, error_log, say)?;
+        let sockets = Sockets::open(&plan.listeners, plan.process.workers as usize, old, say)?;
+        Ok(Self { plan: Arc::new(plan), logs: Arc::new(logs), sockets, ids })
+    }
+
+    /// The queues of each thread, as duplicates.
+    pub(crate) fn queues(&self) -> io::Result<Vec<Vec<Queue>>> {
+        (0..self.plan.process.workers.max(1) as usize)
+            .map(|thread| {
+                let mut queues = Vec::new();
+                for (listener, group) in self.sockets.groups.iter().enumerate() {
+                    let Some(socket) = group.queues.get(thread).or(group.queues.first()) else { continue };
+                    let id = socket.as_raw_fd();
+                    queues.push(Queue { socket: OwnedFd::try_clone(socket)?, id, listener });
+                }
+                Ok(queues)
+            })
+            .collect()
+    }
+
+    /// Every queue, as what goes away when nobody follows.
+    pub(crate) fn all_leaving(&self) -> Vec<Leaving> {
+        self.sockets.fds().map(|id| Leaving { id, linger: false }).collect()
+    }
+
+    /// The user that files of the worker belong to.
+    pub(crate) fn owner(&self) -> Option<u32> {
+        self.ids.as_ref().map(|ids| ids.uid)
+    }
+}
+
+pub(crate) fn open_logs(plan: &Plan, error_log: Option<&Path>, say: &Logs) -> Result<Logs, Refused> {
+    Logs::open(plan, error_log).map_err(|e| {
+        say.main(Severity::Emerg, format_args!("{e}"));
+        Refused
+    })
+}
+
+/// Who the worker becomes: `user`, or nobody; only when this process is root's.
+pub(crate) fn worker_ids(plan: &Plan, say: &Logs) -> Result<Option<Ids>, Refused> {
+    if !sys::is_root() {
+        return Ok(None);
+    }
+    let failed = |call: &str, name: &str, e: Option<io::Error>| {
+        let why = e.map_or(String::new(), |e| format!(" ({})", sys::err_text(&e)));
+        say.main(Severity::Emerg, format_args!("{call}(\"{name}\") failed{why}"));
+        Refused
+    };
+    let (user, group) = match &plan.process.user {
+        Some((user, group)) => (user.clone(), group.clone()),
+        None => ("nobody".to_owned(), None),
+    };
+    let (uid, primary) = match sys::lookup_user(&user) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Err(failed("getpwnam", &user, None)),
+        Err(e) => return Err(failed("getpwnam", &user, Some(e))),
+    };
+    // `user NAME` alone means the group of that name; a default `nobody` has the group that it has.
+    let group = group.or_else(|| plan.process.user.is_some().then(|| user.clone()));
+    let gid = match group {
+        None => primary,
+        Some(group) => match sys::lookup_group(&group) {
+            Ok(Some(gid)) => gid,
+            Ok(None) => return Err(failed("getgrnam", &group, None)),
+            Err(e) => return Err(failed("getgrnam", &group, Some(e))),
+        },
+    };
+    Ok(Some(Ids { name: user, uid, gid }))
+}

@@ -1,0 +1,29 @@
+//! Reading the configuration.
+
+use crate::compile::{self, Loaded};
+use crate::diag::render_nginx;
+use crate::log::Logs;
+use crate::plan::Plan;
+
+use super::options::Options;
+
+/// Reads, checks and compiles the configuration.
+pub fn load(options: &Options) -> Loaded {
+    compile::load(&options.conf, &options.prefix, options.globals.as_deref())
+}
+
+/// Says everything that there is to say about a configuration to `logs`.
+pub fn report(loaded: &Loaded, logs: &Logs) {
+    for diag in loaded.diags.iter() {
+        let line = render_nginx(&loaded.conf.map, diag);
+        let text = line.split_once("] ").map_or(line.as_str(), |(_, text)| text);
+        logs.main(diag.severity, format_args!("{text}"));
+    }
+}
+
+/// Reads the configuration anew and says everything about it to `logs`; `None`: it is refused.
+pub(super) fn again(options: &Options, logs: &Logs) -> Option<Plan> {
+    let loaded = load(options);
+    report(&loaded, logs);
+    loaded.plan
+}

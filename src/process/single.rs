@@ -1,0 +1,118 @@
+//! `master_process off`: one process that serves and answers to signals itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::diag::Severity;
+use crate::server::{Leaving, Worker};
+use crate::sys::{self, Signal, Signals};
+
+use super::generation::Generation;
+use super::options::Options;
+use super::sockets::Sockets;
+use super::{child, load, pidfile, signals};
+
+/// How long a reload waits for the new threads to accept before the old ones are told to go.
+const START: Duration = Duration::from_secs(10);
+
+/// Serves until QUIT, TERM or INT.
+pub(crate) fn run(options: &Options, mut generation: Generation, signals: &Signals) {
+    child::report_panics(&generation.logs);
+    let Some(mut worker) = start(&generation) else { return };
+    let mut draining: Vec<Worker> = Vec::new();
+    let (mut quitting, mut terminating) = (false, false);
+    while !worker.is_finished() {
+        let fds: Vec<_> =
+            std::iter::once(&worker).chain(&draining).map(Worker::news).chain([signals.fd()]).collect();
+        sys::wait_readable(&fds, None);
+        worker.update();
+        draining.iter_mut().for_each(Worker::update);
+        let (done, left) = draining.into_iter().partition(Worker::is_finished);
+        draining = left;
+        let done: Vec<Worker> = done;
+        done.into_iter().for_each(|w| w.join(&generation.logs));
+        let mut reload = false;
+        while let Some(received) = signals.next() {
+            let action = match received.signal {
+                Signal::Quit => {
+                    quitting = true;
+                    ", shutting down"
+                }
+                Signal::Term | Signal::Int => {
+                    terminating = true;
+                    ", exiting"
+                }
+                Signal::Hup => {
+                    reload = true;
+                    ", reconfiguring"
+                }
+                Signal::Usr1 => {
+                    generation.logs.reopen(None);
+                    worker.flush();
+                    ", reopening logs"
+                }
+                Signal::Usr2 | Signal::Winch | Signal::Chld => "",
+            };
+            signals::note(&generation.logs, received, action);
+        }
+        if terminating {
+            worker.terminate();
+            draining.iter().for_each(Worker::terminate);
+        } else if quitting {
+            let all: Arc<[Leaving]> = generation.all_leaving().into();
+            close(&mut generation);
+            worker.quit(&all, generation.plan.process.shutdown_timeout);
+        } else if reload
+            && let Some((next, leaving)) = next(options, &generation)
+            && let Some(mut started) = start(&next)
+        {
+            started.wait_ready(START);
+            let timeout = generation.plan.process.shutdown_timeout;
+            generation = next;
+            worker.quit(&leaving.into(), timeout);
+            draining.push(std::mem::replace(&mut worker, started));
+            child::report_panics(&generation.logs);
+        }
+    }
+    worker.join(&generation.logs);
+    draining.into_iter().for_each(|w| w.join(&generation.logs));
+    if let Err(text) = pidfile::remove(&generation.plan.process.pid) {
+        generation.logs.main(Severity::Alert, format_args!("{text}"));
+    }
+    generation.logs.main(Severity::Notice, format_args!("exit"));
+    close(&mut generation);
+}
+
+fn start(generation: &Generation) -> Option<Worker> {
+    let queues = generation.queues();
+    let started = queues.and_then(|q| Worker::start(generation.plan.clone(), generation.logs.clone(), q));
+    let failed = |e| {
+        let why = sys::err_text(&e);
+        generation.logs.main(Severity::Emerg, format_args!("starting threads failed ({why})"));
+    };
+    started.map_err(failed).ok()
+}
+
+/// What the configuration says now, opened, and the queues that it no longer has.
+fn next(options: &Options, old: &Generation) -> Option<(Generation, Vec<Leaving>)> {
+    old.logs.main(Severity::Notice, format_args!("reconfiguring"));
+    let plan = load::again(options, &old.logs)?;
+    let next = Generation::open(plan, options.error_log.as_deref(), &old.sockets, &old.logs).ok()?;
+    if next.plan.process.pid != old.plan.process.pid {
+        if let Err(text) = pidfile::write(&next.plan.process.pid) {
+            old.logs.main(Severity::Emerg, format_args!("{text}"));
+            return None;
+        }
+        let _ = pidfile::remove(&old.plan.process.pid);
+    }
+    let _ = next.logs.redirect_stderr();
+    next.sockets.steer(&old.sockets, &next.logs);
+    old.sockets.unlink_gone(&next.sockets, &next.logs);
+    let leaving = old.sockets.gone(&next.sockets);
+    Some((next, leaving))
+}
+
+fn close(generation: &mut Generation) {
+    let gone = std::mem::take(&mut generation.sockets);
+    gone.unlink_gone(&Sockets::default(), &generation.logs);
+}

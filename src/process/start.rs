@@ -1,0 +1,71 @@
+//! From a plan to a running process, and the same as a test.
+
+use crate::diag::Severity;
+use crate::log::Logs;
+use crate::plan::Plan;
+use crate::sys::{self, Signals};
+
+use super::generation::{Generation, open_logs, worker_ids};
+use super::master::Master;
+use super::options::Options;
+use super::sockets::Sockets;
+use super::{greet, pidfile, single, upgrade};
+
+/// Runs until a signal ends it; the answer is the exit code. Until the process serves, what goes wrong is said to
+/// `builtin`, whose console is on.
+pub fn start(options: &Options, plan: Plan, builtin: Logs) -> u8 {
+    let numbers = std::env::var(upgrade::VARIABLE).ok();
+    let parent = sys::parent();
+    let old = numbers.as_ref().map_or_else(Sockets::default, |n| Sockets::inherited(n, &builtin));
+    let Ok(generation) = Generation::open(plan, options.error_log.as_deref(), &old, &builtin) else {
+        return 1;
+    };
+    drop(old);
+    let signals = match Signals::block() {
+        Ok(signals) => signals,
+        Err(e) => {
+            builtin.main(Severity::Emerg, format_args!("signalfd() failed ({})", sys::err_text(&e)));
+            return 1;
+        }
+    };
+    let process = &generation.plan.process;
+    if options.greet {
+        greet::print(options, &generation);
+    }
+    if process.daemon
+        && numbers.is_none()
+        && let Err(e) = sys::daemonize()
+    {
+        builtin.main(Severity::Emerg, format_args!("fork() failed ({})", sys::err_text(&e)));
+        return 1;
+    }
+    if let Err(text) = pidfile::write(&process.pid) {
+        builtin.main(Severity::Emerg, format_args!("{text}"));
+        return 1;
+    }
+    if let Err(e) = generation.logs.redirect_stderr() {
+        builtin.main(Severity::Alert, format_args!("dup2(STDERR) failed ({})", sys::err_text(&e)));
+    }
+    drop(builtin);
+    let version = env!("CARGO_PKG_VERSION");
+    generation.logs.main(Severity::Notice, format_args!("tenrec/{version}"));
+    if process.master_process {
+        Master::new(options, generation, signals, numbers.is_some(), parent).run();
+    } else {
+        single::run(options, generation, &signals);
+    }
+    0
+}
+
+/// What `-t` tries of the surroundings: user, pid file, logs, addresses. False: `builtin` was told what is wrong.
+pub fn probe(options: &Options, plan: &Plan, builtin: &Logs) -> bool {
+    if worker_ids(plan, builtin).is_err() {
+        return false;
+    }
+    if let Err(text) = pidfile::probe(&plan.process.pid) {
+        builtin.main(Severity::Emerg, format_args!("{text}"));
+        return false;
+    }
+    open_logs(plan, options.error_log.as_deref(), builtin).is_ok()
+        && Sockets::probe(&plan.listeners, builtin).is_ok()
+}

@@ -1,0 +1,203 @@
+//! One thread of a worker: its runtime, its accept loops, its end.
+
+use std::cell::Cell;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, watch};
+
+use crate::diag::Severity;
+use crate::http::{Serial, Stats, ThreadState};
+use crate::log::Logs;
+use crate::plan::Plan;
+use crate::{rt, sys};
+
+use super::Serving;
+use super::accept;
+use super::worker::{Leaving, Queue};
+
+/// What the main thread tells the others.
+#[derive(Debug)]
+pub(super) enum Command {
+    Quit { leaving: Arc<[Leaving]>, timeout: Option<Duration> },
+    Terminate,
+    Flush,
+}
+
+pub(super) const READY: u8 = b'r';
+const ENDED: u8 = b'e';
+
+/// The thread's way to wake the main thread; its end is told when it is dropped.
+#[derive(Debug)]
+pub(super) struct Teller(OwnedFd);
+
+impl Teller {
+    pub(super) fn new(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    fn say(&self, byte: u8) {
+        let _ = sys::write_all_or_part(self.0.as_fd(), &[byte]);
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.say(ENDED);
+    }
+}
+
+/// What the threads of a worker have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    plan: Arc<Plan>,
+    logs: Arc<Logs>,
+    stats: Arc<Stats>,
+    serial: Arc<Serial>,
+}
+
+impl Shared {
+    pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>) -> Self {
+        Self { plan, logs, stats: Arc::default(), serial: Arc::default() }
+    }
+
+    /// What a thread's connections need; made on the thread itself.
+    fn serving(&self) -> Serving {
+        Serving {
+            plan: self.plan.clone(),
+            http: Rc::new(ThreadState::new(self.logs.clone(), self.stats.clone())),
+            serial: self.serial.clone(),
+        }
+    }
+}
+
+/// A thread as its accept loops see it.
+#[derive(Debug)]
+pub(super) struct Thread {
+    pub(super) serving: Serving,
+    connections: Cell<u32>,
+    /// Told when the last connection has ended.
+    empty: Notify,
+}
+
+impl Thread {
+    fn new(shared: &Shared) -> Self {
+        Self { serving: shared.serving(), connections: Cell::new(0), empty: Notify::new() }
+    }
+
+    pub(super) fn logs(&self) -> &Logs {
+        &self.serving.http.logs
+    }
+
+    /// One more connection, unless `worker_connections` are there already. It counts until the answer is dropped.
+    pub(super) fn enter(self: &Rc<Self>) -> Option<Seat> {
+        let n = self.connections.get();
+        if n >= self.serving.plan.process.connections {
+            return None;
+        }
+        self.connections.set(n + 1);
+        Some(Seat(self.clone()))
+    }
+
+    async fn until_empty(&self) {
+        while self.connections.get() > 0 {
+            self.empty.notified().await;
+        }
+    }
+}
+
+/// A connection's place among the thread's `worker_connections`.
+#[derive(Debug)]
+pub(super) struct Seat(Rc<Thread>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let n = self.0.connections.get() - 1;
+        self.0.connections.set(n);
+        if n == 0 {
+            self.0.empty.notify_one();
+        }
+    }
+}
+
+/// Runs the thread until it is told to end.
+pub(super) fn run(shared: &Shared, queues: Vec<Queue>, commands: UnboundedReceiver<Command>, tell: &Teller) {
+    let runtime = match rt::runtime() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            let why = sys::err_text(&e);
+            return shared.logs.main(Severity::Emerg, format_args!("epoll_create() failed ({why})"));
+        }
+    };
+    // What is left of the connections when the future is over is dropped with the runtime.
+    runtime.block_on(serve(shared, queues, commands, tell));
+}
+
+async fn serve(shared: &Shared, queues: Vec<Queue>, mut commands: UnboundedReceiver<Command>, tell: &Teller) {
+    let thread = Rc::new(Thread::new(shared));
+    let (stop, stopped) = watch::channel(accept::Stop::No);
+    let mut loops = Vec::new();
+    for queue in queues {
+        match accept::Listening::new(queue) {
+            Ok(listening) => {
+                let run = accept::run(listening, thread.clone(), stopped.clone());
+                loops.push(tokio::task::spawn_local(run));
+            }
+            Err(e) => {
+                let why = sys::err_text(&e);
+                thread.logs().main(Severity::Alert, format_args!("epoll_ctl() failed ({why})"));
+            }
+        }
+    }
+    drop(stopped);
+    tell.say(READY);
+    let Some((leaving, timeout)) = until_quit(&thread, &mut commands).await else { return };
+
+    let _ = stop.send(accept::Stop::Leave(leaving));
+    thread.serving.http.start_drain();
+    let end = async {
+        for run in loops {
+            let _ = run.await;
+        }
+        thread.until_empty().await;
+    };
+    let late = async {
+        match timeout {
+            Some(t) => tokio::time::sleep(t).await,
+            None => std::future::pending().await,
+        }
+    };
+    let terminated = async { while until_quit(&thread, &mut commands).await.is_some() {} };
+    tokio::select! {
+        () = end => {}
+        () = late => {}
+        () = terminated => {}
+    }
+}
+
+/// Serves until the thread is told to quit; `None`: to end at once.
+async fn until_quit(
+    thread: &Thread,
+    commands: &mut UnboundedReceiver<Command>,
+) -> Option<(Arc<[Leaving]>, Option<Duration>)> {
+    let flush = thread.serving.http.access.borrow().shortest_flush();
+    loop {
+        let due = async {
+            match flush {
+                Some(t) => tokio::time::sleep(t.min(Duration::from_secs(1))).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Quit { leaving, timeout }) => return Some((leaving, timeout)),
+                Some(Command::Flush) => thread.serving.http.access.borrow_mut().flush(),
+                Some(Command::Terminate) | None => return None,
+            },
+            () = due => thread.serving.http.access.borrow_mut().flush_due(Instant::now()),
+        }
+    }
+}
