@@ -177,6 +177,9 @@ fn directives(dir: &Path, faults: &mut Faults) -> (BTreeMap<String, String>, Vec
         let file = place(&path);
         let family = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let (text, mut table) = read(&path, faults);
+        if table.is_empty() {
+            continue;
+        }
         let mut word = |key: &str, faults: &mut Faults| match table.remove(key) {
             Some(toml::Value::String(s)) if !s.is_empty() => s,
             _ => {

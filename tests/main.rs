@@ -6,6 +6,8 @@ mod architecture;
 mod config;
 mod demo;
 mod differential;
+mod directive_fixtures;
+mod directives;
 mod faults;
 mod framing;
 mod seeds;

@@ -137,19 +137,6 @@ impl Shared {
         })
     }
 
-    /// Takes over what `old`, the state before a reload, knows of peers that are still there (`zone`). `names` are
-    /// the peers' names, old and new.
-    pub fn adopt(&self, old: &Shared, names: &Upstream, old_names: &Upstream) {
-        for (peer, plan) in self.peers.iter().zip(&names.peers) {
-            let at = old_names.peers.iter().position(|o| o.name == plan.name && o.backup == plan.backup);
-            if let Some(was) = at.and_then(|i| old.peers.get(i)) {
-                peer.fails.store(was.fails.load(Relaxed), Relaxed);
-                peer.accessed.store(was.accessed.load(Relaxed), Relaxed);
-                peer.checked.store(was.checked.load(Relaxed), Relaxed);
-            }
-        }
-    }
-
     pub(super) fn group(&self, backup: bool) -> &Group {
         if backup { &self.backup } else { &self.primary }
     }

@@ -351,3 +351,7 @@ fn parameter(server: &mut Server, text: &[u8], method: &Method) -> Result<(), Wr
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "tests/upstream.rs"]
+mod tests;

@@ -2,16 +2,27 @@
 //! May use: plan, vars, balance, sticky, wire, log, http, rt, sys.
 //! Never touches: listening sockets, the choice of a location, the text of a configuration.
 
+mod answer;
+mod answered;
+mod ask;
 mod connect;
+mod destination;
+mod exchange;
+mod head;
 mod next;
 mod pool;
+mod redirect;
+mod relay;
+mod report;
+mod request;
 mod rewrite;
 mod spill;
+mod target;
+mod thread;
 
-pub use connect::{DialError, DialOptions, Dialled, dial};
-pub use next::{Fault, Situation, is_non_idempotent};
-pub use pool::{Life, Pool};
-pub use spill::Spill;
+pub use exchange::{Outcome, pass};
+pub use next::{Fault, Situation};
+pub use thread::ProxyThread;
 
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,9 @@
 //! nginx's cache of `keepalive N`: the most recently used connection to a peer is taken first, and when all N places
 //! are taken the least recently used one of any peer gives way.
 
-use std::time::Duration;
+use std::time::Instant;
 
-use crate::plan::{PeerId, UpstreamKeepalive};
+use crate::plan::{LocId, PeerId, UpstreamKeepalive};
 
 /// The idle connections of one upstream, least recently used first. `T` is a connection; a test uses a number.
 #[derive(Debug)]
@@ -16,17 +16,25 @@ pub struct Pool<T> {
 
 #[derive(Debug)]
 struct Idle<T> {
-    peer: PeerId,
+    key: Key,
     conn: T,
     life: Life,
     /// When its `keepalive_timeout` ends.
-    until: Duration,
+    until: Instant,
+}
+
+/// Who a connection can be used by again: requests for this peer, and with `local` keepalive only those of the location
+/// that opened it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    pub peer: PeerId,
+    pub location: Option<LocId>,
 }
 
 /// What a connection has behind it. Times are those of the thread's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Life {
-    pub born: Duration,
+    pub born: Instant,
     /// Exchanges begun on it.
     pub requests: u64,
 }
@@ -36,14 +44,14 @@ impl<T> Pool<T> {
         Self { idle: Vec::with_capacity(limits.idle.min(64)), limits }
     }
 
-    /// The connection to `peer` that was used last. Those found `stale` on the way are closed.
+    /// The connection for `key` that was used last. Those found `stale` on the way are closed.
     pub fn take(
         &mut self,
-        peer: PeerId,
-        now: Duration,
+        key: Key,
+        now: Instant,
         mut stale: impl FnMut(&mut T) -> bool,
     ) -> Option<(T, Life)> {
-        while let Some(ix) = self.idle.iter().rposition(|i| i.peer == peer) {
+        while let Some(ix) = self.idle.iter().rposition(|i| i.key == key) {
             let mut idle = self.idle.remove(ix);
             if idle.until > now && !stale(&mut idle.conn) {
                 return Some((idle.conn, idle.life));
@@ -53,9 +61,9 @@ impl<T> Pool<T> {
     }
 
     /// Keeps a connection whose exchange is over, unless its limits say that it has served enough.
-    pub fn put(&mut self, peer: PeerId, conn: T, life: Life, now: Duration) -> bool {
+    pub fn put(&mut self, key: Key, conn: T, life: Life, now: Instant) -> bool {
         let spent = life.requests >= self.limits.requests
-            || now.saturating_sub(life.born) > self.limits.time
+            || now.saturating_duration_since(life.born) > self.limits.time
             || self.limits.idle == 0;
         if spent {
             return false;
@@ -63,12 +71,12 @@ impl<T> Pool<T> {
         if self.idle.len() >= self.limits.idle {
             self.idle.remove(0);
         }
-        self.idle.push(Idle { peer, conn, life, until: now.saturating_add(self.limits.timeout) });
+        self.idle.push(Idle { key, conn, life, until: now + self.limits.timeout });
         true
     }
 
     /// Closes what timed out or was closed by its peer.
-    pub fn sweep(&mut self, now: Duration, mut stale: impl FnMut(&mut T) -> bool) {
+    pub fn sweep(&mut self, now: Instant, mut stale: impl FnMut(&mut T) -> bool) {
         self.idle.retain_mut(|i| i.until > now && !stale(&mut i.conn));
     }
 
@@ -76,17 +84,20 @@ impl<T> Pool<T> {
         self.idle.clear();
     }
 
-    pub fn len(&self) -> usize {
-        self.idle.len()
+    pub fn location_bound(&self) -> bool {
+        self.limits.local
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.idle.is_empty()
+    pub fn len(&self) -> usize {
+        self.idle.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+    use std::time::Duration;
+
     use super::*;
 
     fn pool(idle: usize) -> Pool<u32> {
@@ -99,21 +110,29 @@ mod tests {
         })
     }
 
-    fn life(requests: u64) -> Life {
-        Life { born: Duration::ZERO, requests }
+    fn to(peer: u32) -> Key {
+        Key { peer: PeerId(peer), location: None }
     }
 
-    const NOW: Duration = Duration::from_secs(1);
+    fn life(requests: u64) -> Life {
+        Life { born: *START, requests }
+    }
+
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+    fn at(seconds: u64) -> Instant {
+        *START + Duration::from_secs(seconds)
+    }
 
     #[test]
     fn the_last_used_connection_to_a_peer_comes_first() {
         let mut p = pool(4);
         for (peer, conn) in [(0, 10), (1, 11), (0, 12)] {
-            assert!(p.put(PeerId(peer), conn, life(1), NOW));
+            assert!(p.put(to(peer), conn, life(1), at(1)));
         }
-        assert_eq!(p.take(PeerId(0), NOW, |_| false).map(|c| c.0), Some(12));
-        assert_eq!(p.take(PeerId(0), NOW, |_| false).map(|c| c.0), Some(10));
-        assert_eq!(p.take(PeerId(0), NOW, |_| false), None);
+        assert_eq!(p.take(to(0), at(1), |_| false).map(|c| c.0), Some(12));
+        assert_eq!(p.take(to(0), at(1), |_| false).map(|c| c.0), Some(10));
+        assert_eq!(p.take(to(0), at(1), |_| false), None);
         assert_eq!(p.len(), 1);
     }
 
@@ -121,30 +140,39 @@ mod tests {
     fn a_full_pool_drops_the_least_recently_used() {
         let mut p = pool(2);
         for conn in 1..=3 {
-            p.put(PeerId(conn), conn, life(1), NOW);
+            p.put(to(conn), conn, life(1), at(1));
         }
-        assert_eq!(p.take(PeerId(1), NOW, |_| false), None);
-        assert!(p.take(PeerId(2), NOW, |_| false).is_some());
+        assert_eq!(p.take(to(1), at(1), |_| false), None);
+        assert!(p.take(to(2), at(1), |_| false).is_some());
     }
 
     #[test]
     fn limits_of_requests_time_and_idleness_hold() {
         let mut p = pool(2);
-        assert!(!p.put(PeerId(0), 1, life(3), NOW));
-        assert!(!p.put(PeerId(0), 1, life(1), Duration::from_secs(101)));
-        assert!(p.put(PeerId(0), 1, life(2), NOW));
-        assert_eq!(p.take(PeerId(0), Duration::from_secs(11), |_| false), None);
-        assert!(!pool(0).put(PeerId(0), 1, life(1), NOW));
+        assert!(!p.put(to(0), 1, life(3), at(1)));
+        assert!(!p.put(to(0), 1, life(1), at(101)));
+        assert!(p.put(to(0), 1, life(2), at(1)));
+        assert_eq!(p.take(to(0), at(11), |_| false), None);
+        assert!(!pool(0).put(to(0), 1, life(1), at(1)));
     }
 
     #[test]
     fn stale_connections_are_passed_over() {
         let mut p = pool(3);
-        p.put(PeerId(0), 1, life(1), NOW);
-        p.put(PeerId(0), 2, life(1), NOW);
-        assert_eq!(p.take(PeerId(0), NOW, |c| *c == 2).map(|c| c.0), Some(1));
-        p.put(PeerId(0), 3, life(1), NOW);
-        p.sweep(NOW, |c| *c == 3);
-        assert!(p.is_empty());
+        p.put(to(0), 1, life(1), at(1));
+        p.put(to(0), 2, life(1), at(1));
+        assert_eq!(p.take(to(0), at(1), |c| *c == 2).map(|c| c.0), Some(1));
+        p.put(to(0), 3, life(1), at(1));
+        p.sweep(at(1), |c| *c == 3);
+        assert_eq!(p.len(), 0);
+    }
+
+    #[test]
+    fn a_local_connection_serves_its_own_location() {
+        let mut p = pool(4);
+        let here = Key { location: Some(LocId(1)), ..to(0) };
+        p.put(here, 1, life(1), at(1));
+        assert_eq!(p.take(Key { location: Some(LocId(2)), ..here }, at(1), |_| false), None);
+        assert!(p.take(here, at(1), |_| false).is_some());
     }
 }

@@ -98,6 +98,9 @@ impl Chunks {
                         return Err(BadChunk);
                     }
                     self.left = self.left * 16 + digit;
+                    if self.left > i64::MAX as u64 - 9 {
+                        return Err(BadChunk);
+                    }
                     ChunkState::Size
                 }
                 (ChunkState::Extension, b'\n') => return Err(BadChunk),

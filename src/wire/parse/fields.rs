@@ -67,7 +67,7 @@ pub(super) fn is_usual_name(name: &[u8], underscores: bool) -> bool {
 pub(super) fn field_line(line: &[u8], rules: Rules) -> Result<Line, BadField> {
     match line {
         [] | [b'\r'] => return Ok(Line::End),
-        [b'\r' | b':', ..] => return Err(BadField { at: usize::from(line[0] == b'\r') }),
+        [b'\r' | b':', ..] => return Err(BadField { at: 0 }),
         _ => {}
     }
     let mut invalid = false;
@@ -96,9 +96,7 @@ pub(super) fn field_line(line: &[u8], rules: Rules) -> Result<Line, BadField> {
         }
     }
     if let Some(at) = memchr2(b'\r', 0, &line[start..end]) {
-        // nginx names the byte that follows a bare CR.
-        let bare_cr = usize::from(line[start + at] == b'\r');
-        return Err(BadField { at: start + at + bare_cr });
+        return Err(BadField { at: start + at });
     }
     let value = &line[start..end];
     let skipped = value.iter().take_while(|&&b| b == b' ').count();

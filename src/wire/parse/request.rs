@@ -50,9 +50,9 @@ struct Room {
     large: usize,
 }
 
-enum NoRoom {
-    Line,
-    Head,
+struct NoRoom {
+    /// How much of the line was there when nginx gave up.
+    shown: usize,
 }
 
 impl Room {
@@ -63,10 +63,10 @@ impl Room {
         if !fits {
             let partial = if complete { len.saturating_sub(1) } else { len };
             if partial >= size && partial >= self.left {
-                return Err(NoRoom::Line);
+                return Err(NoRoom { shown: partial });
             }
             if self.large >= count {
-                return Err(NoRoom::Head);
+                return Err(NoRoom { shown: self.left });
             }
             if complete {
                 self.large += 1;
@@ -93,11 +93,14 @@ impl RequestParser {
         head: &mut RequestHead,
         limits: &Limits,
     ) -> Result<Option<usize>, Refusal> {
-        let result = self.run(input, head, limits);
-        match &result {
+        let mut result = self.run(input, head, limits);
+        match &mut result {
             Ok(None) => {}
             Ok(Some(len)) => keep(head, input, *len),
-            Err(_) => {
+            Err(refusal) => {
+                let part = if self.at == 0 { "line" } else { "headers" };
+                refusal.text.push_str(" while reading client request ");
+                refusal.text.push_str(part);
                 if self.at == 0 {
                     let line = input.iter().position(|&b| b == b'\r' || b == b'\n').unwrap_or(input.len());
                     head.line = Span::new(0, line);
@@ -126,9 +129,9 @@ impl RequestParser {
                     if self.room.take(len, true, limits).is_err() {
                         return Err(Refusal::new(414, "client sent too long URI"));
                     }
+                    line_host(input, head)?;
                     self.at = len;
                     self.scanned = len;
-                    line_host(input, head)?;
                 }
                 Err(bad) => return Err(Refusal::new(bad.status(), bad.text())),
             }
@@ -425,14 +428,8 @@ fn duplicate(input: &[u8], field: Field, head: &RequestHead) -> Refusal {
 }
 
 fn too_large(why: &NoRoom, line: &[u8]) -> Refusal {
-    let text = match why {
-        NoRoom::Head => "client sent too large request".to_owned(),
-        NoRoom::Line => {
-            let shown = line.get(..1748).unwrap_or(line);
-            format!("client sent too long header line: \"{}...\"", lossy(shown))
-        }
-    };
-    Refusal::new(TOO_LARGE, text)
+    let shown = line.get(..why.shown.min(1748)).unwrap_or(line);
+    Refusal::new(TOO_LARGE, format!("client sent too long header line: \"{}...\"", lossy(shown)))
 }
 
 fn bad_line(line: &[u8], bad: BadField) -> Refusal {

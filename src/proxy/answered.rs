@@ -1,0 +1,225 @@
+//! What happens to an answer: its head and its body on their way to the client.
+
+use super::answer::AnswerPlan;
+use super::destination::Choice;
+use super::exchange::{Exchange, Outcome, unix_secs};
+use super::relay::{End, Relay, Settings};
+use super::report::{Action, Os, connection_level};
+use crate::balance::Outcome as Ending;
+use crate::diag::Severity;
+use crate::http::respond;
+use crate::plan::{Location, PeerId};
+use crate::vars;
+use crate::wire::{BodyError, ClientConn, KnownField, TunnelEnd, tunnel};
+
+impl Exchange<'_> {
+    /// The peer's answer is the one the client gets, or it says who else is to answer.
+    pub(super) async fn answered(
+        &mut self,
+        mut link: ClientConn,
+        choice: &mut Choice<'_>,
+        peer: Option<PeerId>,
+    ) -> Outcome {
+        let status = self.req.upstream_head.status;
+        let outcome = match self.instead(status) {
+            Some(outcome) => Some(outcome),
+            None => self.head(peer).err().map(Outcome::Error),
+        };
+        let outcome = match outcome {
+            Some(outcome) => {
+                self.note_session(peer);
+                outcome
+            }
+            None if self.req.upstream_head.upgrade && self.asked_for_upgrade() => {
+                self.tunnel(&mut link).await;
+                Outcome::Done
+            }
+            None => {
+                self.body(&mut link).await;
+                Outcome::Done
+            }
+        };
+        self.end_attempt(Some(&link), status);
+        choice.finish(Ending::Done, unix_secs());
+        if let (Some(upstream), Some(peer)) = (self.upstream, peer)
+            && self.out.sent_all
+            && link.is_reusable()
+            && !self.thread.draining()
+        {
+            self.mine.keep(upstream, peer, self.req.loc, link);
+        } else if link.has_excess() && self.out.sent_all && status != 101 {
+            let text = "upstream sent more data than specified in \"Content-Length\" header";
+            self.log(Severity::Warn, Action::ReadingBody, format_args!("{text}"));
+        }
+        outcome
+    }
+
+    fn asked_for_upgrade(&self) -> bool {
+        self.req.head.get(KnownField::Upgrade).is_some()
+    }
+
+    fn location(&self) -> Option<&Location> {
+        self.plan.locations.get(self.req.loc.ix())
+    }
+
+    /// Who answers instead of the peer: an error page, or what `X-Accel-Redirect` names.
+    fn instead(&mut self, status: u16) -> Option<Outcome> {
+        if status >= 300
+            && self.proxy.intercept_errors
+            && self.location().is_some_and(|l| l.error_pages.iter().any(|e| e.status == status))
+        {
+            if status == 401 {
+                let head = &self.req.upstream_head;
+                for (name, value, _) in head.iter().filter(|f| f.2 == KnownField::WwwAuthenticate) {
+                    self.req.out.push(name, value);
+                }
+            }
+            return Some(Outcome::Error(status));
+        }
+        let to = self.made.answer.redirect(&self.req.upstream_head)?.to_vec();
+        let mut out = std::mem::take(&mut self.req.out);
+        AnswerPlan::keep_for_redirect(&self.req.upstream_head, &mut out);
+        self.req.out = out;
+        Some(Outcome::Redirect(to))
+    }
+
+    /// Puts the head into the client's output buffer; `Err`: a filter made it an error of this status.
+    fn head(&mut self, peer: Option<PeerId>) -> Result<(), u16> {
+        self.fill_head(peer);
+        respond::send_head(self.req, self.conn, self.thread)
+    }
+
+    async fn body(&mut self, link: &mut ClientConn) {
+        self.out.action = Action::ReadingBody;
+        if self.req.header_only {
+            // What the peer sends although nobody wants it is not read.
+            self.finish().await;
+            return;
+        }
+        let orders = self.made.answer.orders(&self.req.upstream_head);
+        let buffering = orders.buffering.unwrap_or(self.proxy.buffering);
+        let Some(send_timeout) = self.location().map(|l| l.send_timeout) else { return };
+        let rate = if buffering { self.rate(orders.limit_rate) } else { 0 };
+        let settings = Settings {
+            buffering,
+            memory: self.proxy.buffers.0.saturating_mul(self.proxy.buffers.1).max(self.proxy.buffer_size),
+            file: self.proxy.max_temp_file_size,
+            temp_path: &self.proxy.temp_path,
+            read_timeout: self.proxy.read_timeout,
+            send_timeout,
+            rate,
+            watched: !self.proxy.ignore_client_abort && self.out.sent_all,
+            chunked: self.req.chunked,
+        };
+        let mut relay = Relay::new(settings);
+        let end = relay.run(self.req, self.conn, link, &mut self.out.timer).await;
+        if relay.spilled {
+            self.log(
+                Severity::Warn,
+                Action::ReadingBody,
+                format_args!(
+                    "an upstream response is buffered to a temporary file in {}",
+                    self.proxy.temp_path.display()
+                ),
+            );
+        }
+        if let Some(attempt) = self.attempt() {
+            attempt.response_length = link.body_bytes();
+        }
+        match end {
+            End::Whole => self.finish().await,
+            end => self.broken(end).await,
+        }
+    }
+
+    /// Bytes a second, the strictest of those that hold; 0: no limit.
+    fn rate(&self, ordered: Option<u64>) -> u64 {
+        let size = |template| {
+            let text = vars::eval_to_vec(template, self.req);
+            crate::values::size(&text).unwrap_or(0)
+        };
+        let client = ordered.or_else(|| self.location()?.limit_rate.as_ref().map(size)).unwrap_or(0);
+        let upstream = self.proxy.limit_rate.as_ref().map_or(0, size);
+        [client, upstream].into_iter().filter(|n| *n > 0).min().unwrap_or(0)
+    }
+
+    async fn finish(&mut self) {
+        if respond::finish(self.req, self.conn).await.is_err() {
+            self.req.keepalive = false;
+        }
+    }
+
+    /// The answer cannot be completed. What came of it is sent, and the connection closed without a last chunk, so that
+    /// the client can tell.
+    async fn broken(&mut self, end: End) {
+        self.req.keepalive = false;
+        let (reading, writing) = (Action::ReadingBody, Action::ToClient);
+        let client_there = match &end {
+            End::Whole => true,
+            End::Upstream(BodyError::Closed) => {
+                self.log(Severity::Error, reading, format_args!("upstream prematurely closed connection"));
+                true
+            }
+            End::Upstream(BodyError::Invalid) => {
+                self.log(Severity::Error, reading, format_args!("upstream sent invalid chunked response"));
+                true
+            }
+            End::Upstream(BodyError::Io(e)) => {
+                self.log(connection_level(e), reading, format_args!("readv() failed {}", Os(e)));
+                true
+            }
+            End::Upstream(BodyError::Timeout) | End::UpstreamTimeout => {
+                self.log(
+                    Severity::Error,
+                    reading,
+                    format_args!("upstream timed out (110: Connection timed out)"),
+                );
+                true
+            }
+            End::Spill(e) => {
+                self.log(Severity::Crit, reading, format_args!("pwrite() failed {}", Os(e)));
+                true
+            }
+            End::Client(e) => {
+                self.log(Severity::Info, writing, format_args!("writev() failed {}", Os(e)));
+                false
+            }
+            End::ClientTimeout => {
+                self.log(
+                    Severity::Info,
+                    writing,
+                    format_args!("client timed out (110: Connection timed out)"),
+                );
+                false
+            }
+            End::ClientClosed => {
+                self.client_left();
+                false
+            }
+        };
+        if client_there {
+            let _ = respond::flush(self.req, self.conn).await;
+        }
+    }
+
+    /// Bytes both ways until one side closes, or nothing moves for `proxy_read_timeout`.
+    async fn tunnel(&mut self, link: &mut ClientConn) {
+        self.req.keepalive = false;
+        self.out.action = Action::Upgraded;
+        self.conn.stream().set_nodelay(true).ok();
+        link.stream().set_nodelay(true).ok();
+        if respond::flush(self.req, self.conn).await.is_err() {
+            return;
+        }
+        match tunnel(self.conn, link, self.proxy.read_timeout).await {
+            TunnelEnd::Closed => self.req.completed = true,
+            TunnelEnd::Idle => {
+                let text = "upstream timed out (110: Connection timed out)";
+                self.log(Severity::Error, Action::Upgraded, format_args!("{text}"));
+            }
+            TunnelEnd::Client(e) | TunnelEnd::Upstream(e) => {
+                self.log(Severity::Info, Action::Upgraded, format_args!("recv() failed {}", Os(&e)));
+            }
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! One request's exchange: peers are asked in turn until one answers, and its answer is passed on.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ask::Ended;
+use super::destination::{self, Choice, Destination};
+use super::next::{Fault, Situation, is_non_idempotent};
+use super::report::{self, Action};
+use super::request::Outgoing;
+use super::thread::{LocPlan, ProxyThread};
+use crate::balance::{self, Outcome as Ending};
+use crate::diag::Severity;
+use crate::http::{Attempt, AttemptAddr, Request, ThreadState};
+use crate::plan::{Content, PeerAddr, PeerId, Plan, Proxy, Upstream, UpstreamId};
+use crate::rt::{Rng, clock};
+use crate::sticky::{self, Answer, Place, Ticket};
+use crate::vars;
+use crate::wire::{ClientConn, KnownField, ServerConn};
+
+/// How an exchange ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The answer went out, or its connection broke: `Request::completed` tells. Nothing is left to be done.
+    Done,
+    /// Nothing was sent: an error page of this status is due.
+    Error(u16),
+    /// `X-Accel-Redirect`: this URI, or `@name`, answers.
+    Redirect(Vec<u8>),
+    /// Nothing was sent and nothing can be: the client is gone (499) or its body did not come (400, 408). The
+    /// connection is closed, and this status logged.
+    Gone(u16),
+}
+
+/// Everything an exchange works with.
+pub(super) struct Exchange<'a> {
+    pub(super) req: &'a mut Request,
+    pub(super) conn: &'a mut ServerConn,
+    pub(super) thread: &'a ThreadState,
+    pub(super) mine: &'a Rc<ProxyThread>,
+    pub(super) plan: &'a Plan,
+    pub(super) proxy: &'a Proxy,
+    pub(super) made: &'a LocPlan,
+    pub(super) out: &'a mut Outgoing,
+    pub(super) upstream: Option<UpstreamId>,
+    pub(super) ticket: Ticket,
+    pub(super) hidden: bool,
+    pub(super) started: Instant,
+    pub(super) attempt_started: Instant,
+}
+
+/// Passes the request to a peer of its location's `proxy_pass`, and the answer to the client.
+pub async fn pass(
+    req: &mut Request,
+    conn: &mut ServerConn,
+    thread: &ThreadState,
+    mine: &Rc<ProxyThread>,
+) -> Outcome {
+    let plan = Arc::clone(&req.plan);
+    let (Some(Content::Proxy(proxy)), Some(made)) =
+        (plan.locations.get(req.loc.ix()).map(|l| &l.content), mine.location(req.loc))
+    else {
+        return Outcome::Error(500);
+    };
+    let (destination, uri) = match destination::find(proxy, &plan, req) {
+        Ok(found) => found,
+        Err(none) => {
+            thread.log_error(req, Severity::Error, format_args!("{}", none.text));
+            return Outcome::Error(none.status);
+        }
+    };
+    let mut out = mine.lend();
+    let outcome = match out.read_body(req, conn, thread, proxy).await {
+        Ok(()) => {
+            let upstream = match destination {
+                Destination::Upstream(id) => Some(id),
+                Destination::Address(..) => None,
+            };
+            let now = clock::instant();
+            let mut exchange = Exchange {
+                req,
+                conn,
+                thread,
+                mine,
+                plan: &plan,
+                proxy,
+                made,
+                out: &mut out,
+                upstream,
+                ticket: Ticket::OFF,
+                hidden: false,
+                started: now,
+                attempt_started: now,
+            };
+            exchange.run(&destination, &uri).await
+        }
+        Err(outcome) => outcome,
+    };
+    mine.give_back(out);
+    outcome
+}
+
+impl<'a> Exchange<'a> {
+    fn upstream(&self) -> Option<&'a Upstream> {
+        self.plan.upstreams.get(self.upstream?.ix())
+    }
+
+    async fn run(&mut self, destination: &Destination, uri: &destination::Uri) -> Outcome {
+        let now = unix_secs();
+        if let (Some(id), Some(upstream)) = (self.upstream, self.upstream()) {
+            let lines = self.req.head.iter().filter(|f| f.2 == KnownField::Cookie).map(|f| f.1);
+            self.ticket = sticky::read(upstream, lines, now);
+            self.hidden = sticky::hides(self.proxy, id, upstream);
+        }
+        let hiding = self.upstream().filter(|_| self.hidden);
+        self.out.write(self.req, self.proxy, &self.made.head, uri, hiding);
+        if !self.req.attempts.is_empty() {
+            self.req.attempts.push(Attempt::default());
+        }
+        if self.ticket.refused() {
+            return self.refuse();
+        }
+        let mine = Rc::clone(self.mine);
+        let mut choice = match self.upstream.and_then(|id| mine.balance(id)) {
+            Some(of) => {
+                let mut key = Vec::new();
+                if let Some(template) = of.0.key() {
+                    vars::eval(template, self.req, &mut key);
+                }
+                let request = balance::Request {
+                    pin: self.ticket.pin(),
+                    client: self.req.conn.client.map(|a| a.ip()),
+                    key: &key,
+                    seed: Rng::thread(Rng::next_u64),
+                    max_tries: self.proxy.next_tries,
+                };
+                Choice::balanced(of, &request)
+            }
+            None => Choice::Single { tries: 1 },
+        };
+        loop {
+            match self.one_peer(&mut choice, destination).await {
+                Some(outcome) => return outcome,
+                None => continue,
+            }
+        }
+    }
+
+    /// One peer's turn; `None`: another one is to be asked.
+    async fn one_peer(&mut self, choice: &mut Choice<'_>, destination: &Destination) -> Option<Outcome> {
+        let Ok(peer) = choice.next(unix_secs()) else { return Some(self.no_live()) };
+        let (addr, name) = match (destination, self.upstream, peer) {
+            (Destination::Address(addr, name), ..) => (addr, name),
+            (_, Some(id), Some(peer)) => {
+                let Some(peer) = destination::peer(self.plan, id, peer) else {
+                    return Some(Outcome::Error(500));
+                };
+                (&peer.addr, &peer.name)
+            }
+            _ => return Some(Outcome::Error(500)),
+        };
+        let mut fresh = false;
+        let (fault, link) = loop {
+            let kept = match (self.upstream, peer) {
+                (Some(id), Some(peer)) if !fresh => self.mine.take(id, peer, self.req.loc),
+                _ => None,
+            };
+            let was_kept = kept.is_some();
+            self.begin_attempt(addr, name, peer);
+            let mut link = None;
+            match self.ask(addr, name, kept, &mut link).await {
+                Ok(()) => {
+                    let link = link?;
+                    match self.judge(choice) {
+                        Some(fault) => break (fault, Some(link)),
+                        None => return Some(self.answered(link, choice, peer).await),
+                    }
+                }
+                Err(Ended::Fault(fault)) => {
+                    let untouched = link.as_ref().is_none_or(|l: &ClientConn| l.bytes_received() == 0);
+                    if was_kept && fault == Fault::Error && untouched && self.may_retry(fault, 1) {
+                        // A kept connection that its peer closed meanwhile says nothing about the peer.
+                        self.end_attempt(link.as_ref(), fault.status());
+                        fresh = true;
+                        continue;
+                    }
+                    break (fault, link);
+                }
+                Err(Ended::Gone(status)) => {
+                    self.end_attempt(link.as_ref(), status);
+                    choice.finish(Ending::Done, unix_secs());
+                    return Some(Outcome::Gone(status));
+                }
+                Err(Ended::Status(status)) => {
+                    self.end_attempt(link.as_ref(), status);
+                    choice.finish(Ending::Done, unix_secs());
+                    return Some(Outcome::Error(status));
+                }
+            }
+        };
+        self.end_attempt(link.as_ref(), fault.status());
+        drop(link);
+        let ending = if fault.blames_peer() { Ending::Failed } else { Ending::Next };
+        if choice.finish(ending, unix_secs()) {
+            self.log(
+                Severity::Warn,
+                Action::ReadingHead,
+                format_args!("upstream server temporarily disabled"),
+            );
+        }
+        if fault == Fault::Timeout {
+            let action = self.out.action;
+            self.log(Severity::Error, action, format_args!("upstream timed out (110: Connection timed out)"));
+        }
+        if self.may_retry(fault, choice.tries()) {
+            return None;
+        }
+        self.note_session(peer);
+        Some(Outcome::Error(fault.status()))
+    }
+
+    fn may_retry(&self, fault: Fault, tries: u32) -> bool {
+        let situation = Situation {
+            rules: self.proxy.next_upstream,
+            tries,
+            non_idempotent: is_non_idempotent(self.req.method_text()),
+            sent: self.out.sent,
+            streaming: self.out.streaming(),
+            elapsed: clock::instant().saturating_duration_since(self.started),
+            timeout: self.proxy.next_timeout,
+        };
+        situation.may_retry(fault)
+    }
+
+    /// Whether the answer is one that another peer is asked for.
+    fn judge(&self, choice: &Choice<'_>) -> Option<Fault> {
+        let fault = Fault::Status(self.req.upstream_head.status);
+        self.may_retry(fault, choice.tries().saturating_sub(1)).then_some(fault)
+    }
+
+    fn begin_attempt(&mut self, addr: &PeerAddr, name: &str, peer: Option<PeerId>) {
+        let unix = matches!(addr, PeerAddr::Unix(_));
+        self.out.set_url(name, unix);
+        self.attempt_started = clock::instant();
+        self.out.begin();
+        let addr = match (self.upstream, peer) {
+            (Some(upstream), Some(peer)) => AttemptAddr::Peer(upstream, peer),
+            _ => AttemptAddr::Text(name.into()),
+        };
+        self.req.attempts.push(Attempt { addr, ..Attempt::default() });
+    }
+
+    pub(super) fn attempt(&mut self) -> Option<&mut Attempt> {
+        self.req.attempts.last_mut()
+    }
+
+    pub(super) fn since_attempt(&self) -> u64 {
+        millis(clock::instant().saturating_duration_since(self.attempt_started))
+    }
+
+    /// Notes what became of the attempt.
+    pub(super) fn end_attempt(&mut self, link: Option<&ClientConn>, status: u16) {
+        let took = self.since_attempt();
+        let (received, sent) = link.map_or((0, 0), |l| (l.bytes_received(), l.bytes_sent()));
+        if let Some(attempt) = self.attempt() {
+            attempt.response_ms = Some(took);
+            attempt.bytes_received = received;
+            attempt.bytes_sent = sent;
+            attempt.status = status;
+        }
+    }
+
+    fn no_live(&mut self) -> Outcome {
+        let (name, addr) = match (self.upstream(), self.upstream) {
+            (Some(upstream), Some(id)) => (&*upstream.name, AttemptAddr::Upstream(id)),
+            _ => ("", AttemptAddr::Text(Box::default())),
+        };
+        self.out.set_url(name, false);
+        let none = Attempt { addr, status: 502, response_ms: Some(0), ..Attempt::default() };
+        self.req.attempts.push(none);
+        self.log(Severity::Error, Action::Connecting, format_args!("no live upstreams"));
+        self.note_session(None);
+        Outcome::Error(502)
+    }
+
+    /// `fallback=off` and a session that means nobody: the answer takes the cookie back, so that no client stays locked
+    /// out.
+    fn refuse(&mut self) -> Outcome {
+        let mut value = Vec::new();
+        if self.upstream().is_some_and(|u| sticky::expire(u, &mut value)) {
+            self.req.out.push(b"Set-Cookie", &value);
+        }
+        self.no_live()
+    }
+
+    pub(super) fn note_session(&mut self, peer: Option<PeerId>) {
+        let Some(upstream) = self.upstream().filter(|u| u.sticky.is_some()) else { return };
+        let name = peer.and_then(|p| upstream.peers.get(p.ix())).map(|p| p.name.clone());
+        self.req.sticky_status = Some(self.ticket.status(peer).as_str());
+        self.req.sticky_peer = name;
+    }
+
+    pub(super) fn log(&self, level: Severity, action: Action, text: std::fmt::Arguments<'_>) {
+        report::log(self.thread, self.req, level, &self.out.url, action, text);
+    }
+
+    /// Turns the peer's head into the client's.
+    pub(super) fn fill_head(&mut self, peer: Option<PeerId>) {
+        let mut out = std::mem::take(&mut self.req.out);
+        let (req, head) = (&*self.req, &self.req.upstream_head);
+        let (thread, url) = (self.thread, &self.out.url);
+        let mut session = match (self.upstream(), peer) {
+            (Some(upstream), Some(peer)) if upstream.sticky.is_some() => {
+                Some(Answer::new(upstream, &self.ticket, peer, head.status, self.hidden, unix_secs()))
+            }
+            _ => None,
+        };
+        if let Some(session) = session.as_mut().filter(|s| s.place() == Place::Before) {
+            issue(session, req, &mut out);
+        }
+        self.made.answer.fill(
+            head,
+            self.proxy,
+            self.plan,
+            req,
+            &mut out,
+            |value, to| session.as_mut().map_or(sticky::Change::Keep, |s| s.relay(value, to)),
+            |text| report::log(thread, req, Severity::Warn, url, Action::ReadingHead, text),
+        );
+        if let Some(session) = session.as_mut().filter(|s| s.place() == Place::After) {
+            issue(session, req, &mut out);
+        }
+        self.req.out = out;
+        self.req.disable_not_modified = true;
+        self.note_session(peer);
+    }
+}
+
+fn issue(session: &mut Answer<'_>, req: &Request, out: &mut crate::http::OutHead) {
+    let mut value = Vec::with_capacity(96);
+    if session.issue(|template, to| vars::eval(template, req, to), &mut value) {
+        out.push(b"Set-Cookie", &value);
+    }
+}
+
+pub(super) fn unix_secs() -> i64 {
+    i64::try_from(clock::unix_secs()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,249 @@
+//! The body of an answer on its way from a peer to the client.
+//!
+//! With `proxy_buffering` a peer is read as fast as it gives, and what a slow client has not taken yet waits in memory
+//! and then in a file; without it, a peer is read as fast as the client takes.
+
+use std::future::poll_fn;
+use std::io;
+use std::path::Path;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::spill::Spill;
+use crate::http::Request;
+use crate::rt::{Timeout, clock};
+use crate::wire::body::chunk_head;
+use crate::wire::{BodyError, ClientConn, ServerConn};
+
+/// How it went.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The peer's body is whole, and all of it is on its way to the client.
+    Whole,
+    /// The peer closed, failed, or made no sense before its body was whole; what came was passed on.
+    Upstream(BodyError),
+    UpstreamTimeout,
+    Client(io::Error),
+    ClientTimeout,
+    ClientClosed,
+    /// The temporary file could not be written.
+    Spill(io::Error),
+}
+
+/// What a location says about it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings<'a> {
+    pub(super) buffering: bool,
+    /// Bytes kept in memory for a slow client.
+    pub(super) memory: usize,
+    pub(super) file: u64,
+    pub(super) temp_path: &'a Path,
+    pub(super) read_timeout: Duration,
+    pub(super) send_timeout: Duration,
+    /// Bytes a second; 0: as fast as it goes.
+    pub(super) rate: u64,
+    /// The client is watched.
+    pub(super) watched: bool,
+    pub(super) chunked: bool,
+}
+
+/// Pieces up to this size are copied behind what is to be sent before them, and leave with it; larger ones leave from
+/// where they were read.
+const COPIED: usize = 4 * 1024;
+/// The output buffer is sent when it is this large.
+const FULL: usize = 16 * 1024;
+
+pub(super) struct Relay<'a> {
+    settings: Settings<'a>,
+    spill: Spill,
+    /// The client has not taken all of the output buffer yet.
+    blocked: bool,
+    /// The output buffer holds the head and no more: with buffering it waits for some body.
+    head_only: bool,
+    end: Option<End>,
+    began: Instant,
+    taken: u64,
+    /// A first byte went to a file.
+    pub(super) spilled: bool,
+}
+
+impl<'a> Relay<'a> {
+    pub(super) fn new(settings: Settings<'a>) -> Self {
+        let file = if settings.buffering { settings.file } else { 0 };
+        Self {
+            spill: Spill::new(settings.memory, file),
+            settings,
+            blocked: false,
+            head_only: true,
+            end: None,
+            began: clock::instant(),
+            taken: 0,
+            spilled: false,
+        }
+    }
+
+    /// Passes all of the body on. The last of it may be left in the client's output buffer.
+    pub(super) async fn run(
+        &mut self,
+        req: &Request,
+        conn: &mut ServerConn,
+        link: &mut ClientConn,
+        timer: &mut Timeout,
+    ) -> End {
+        let (mut heard, mut took) = (clock::instant(), clock::instant());
+        poll_fn(|cx| {
+            let before = (link.bytes_received(), conn.bytes_sent());
+            match self.step(req, conn, link, cx) {
+                Ok(Some(end)) | Err(end) => return Poll::Ready(end),
+                Ok(None) => {}
+            }
+            let now = clock::instant();
+            if link.bytes_received() != before.0 {
+                heard = now;
+            }
+            if conn.bytes_sent() != before.1 || !self.blocked {
+                took = now;
+            }
+            // Only what is waited for can be late.
+            let reading = self.end.is_none() && self.may_read();
+            if self.blocked {
+                let deadline = took + self.settings.send_timeout;
+                if timer.poll_until(cx, deadline).is_ready() {
+                    return Poll::Ready(End::ClientTimeout);
+                }
+            }
+            if let Some(pause) = self.pause(now).filter(|_| self.end.is_none()) {
+                heard = now;
+                if timer.poll_until(cx, now + pause).is_ready() {
+                    cx.waker().wake_by_ref();
+                }
+            } else if reading && timer.poll_until(cx, heard + self.settings.read_timeout).is_ready() {
+                return Poll::Ready(End::UpstreamTimeout);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Whether the peer is to be read, as far as the client goes.
+    fn may_read(&self) -> bool {
+        if self.settings.buffering { self.spill.has_room() } else { !self.blocked && self.spill.is_empty() }
+    }
+
+    /// How long the peer is left alone because of the rate.
+    fn pause(&self, now: Instant) -> Option<Duration> {
+        let rate = self.settings.rate;
+        if rate == 0 {
+            return None;
+        }
+        let elapsed = now.saturating_duration_since(self.began).as_millis();
+        let due = u128::from(self.taken) * 1000 / u128::from(rate);
+        let ahead = due.saturating_sub(elapsed + 1000);
+        (ahead > 0).then(|| Duration::from_millis(u64::try_from(ahead).unwrap_or(u64::MAX).max(1)))
+    }
+
+    /// As far as it goes now; `Some` or `Err`: it is over.
+    fn step(
+        &mut self,
+        req: &Request,
+        conn: &mut ServerConn,
+        link: &mut ClientConn,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<End>, End> {
+        loop {
+            if self.blocked && self.flush(conn, cx)? {
+                self.blocked = false;
+            }
+            if !self.blocked && !self.spill.is_empty() {
+                self.unspill(conn, cx)?;
+                continue;
+            }
+            if self.end.is_none() && self.may_read() && self.pause(clock::instant()).is_none() {
+                match link.poll_body(cx) {
+                    Poll::Ready(Ok(true)) => {
+                        let n = link.body().len();
+                        self.taken += n as u64;
+                        if !req.header_only {
+                            self.pass(conn, link.body(), cx)?;
+                        }
+                        link.consume_body(n);
+                        continue;
+                    }
+                    Poll::Ready(Ok(false)) => self.end = Some(End::Whole),
+                    Poll::Ready(Err(e)) => self.end = Some(End::Upstream(e)),
+                    Poll::Pending => {}
+                }
+            }
+            if !self.blocked && self.spill.is_empty() {
+                if let Some(end) = self.end.take() {
+                    return Ok(Some(end));
+                }
+                // The peer makes us wait: what there is goes out.
+                let held = self.head_only && self.settings.buffering;
+                if !held && !conn.out().is_empty() && !self.flush(conn, cx)? {
+                    self.blocked = true;
+                }
+            }
+            if self.settings.watched && conn.poll_closed(cx).is_ready() {
+                return Err(End::ClientClosed);
+            }
+            return Ok(None);
+        }
+    }
+
+    /// Sends the output buffer; `false`: the client does not take all of it now.
+    fn flush(&mut self, conn: &mut ServerConn, cx: &mut Context<'_>) -> Result<bool, End> {
+        match conn.poll_send(cx, &[]) {
+            Poll::Ready(Ok(())) => Ok(true),
+            Poll::Ready(Err(e)) => Err(End::Client(e)),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// A piece from the peer: to the client, or to what waits for it.
+    fn pass(&mut self, conn: &mut ServerConn, piece: &[u8], cx: &mut Context<'_>) -> Result<(), End> {
+        if self.blocked || !self.spill.is_empty() {
+            self.spilled |= self.spill.will_spill(piece.len());
+            return self.spill.push(piece, self.settings.temp_path).map_err(End::Spill);
+        }
+        self.send(conn, piece, cx)
+    }
+
+    fn send(&mut self, conn: &mut ServerConn, piece: &[u8], cx: &mut Context<'_>) -> Result<(), End> {
+        self.head_only = false;
+        if self.settings.chunked {
+            chunk_head(piece.len(), conn.out());
+        }
+        if piece.len() <= COPIED && conn.out().len() + piece.len() <= FULL {
+            conn.out().extend_from_slice(piece);
+        } else {
+            match conn.poll_send(cx, piece) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(e)) => return Err(End::Client(e)),
+                Poll::Pending => {
+                    // What was not taken waits behind what was before it.
+                    conn.out().extend_from_slice(piece);
+                    self.blocked = true;
+                }
+            }
+        }
+        if self.settings.chunked {
+            conn.out().extend_from_slice(b"\r\n");
+        }
+        Ok(())
+    }
+
+    fn unspill(&mut self, conn: &mut ServerConn, cx: &mut Context<'_>) -> Result<(), End> {
+        let mut spill = std::mem::take(&mut self.spill);
+        let result = match spill.front() {
+            Ok(front) => {
+                let n = front.len();
+                self.send(conn, front, cx).map(|()| n)
+            }
+            Err(e) => Err(End::Spill(e)),
+        };
+        self.spill = spill;
+        self.spill.consume(result?);
+        Ok(())
+    }
+}

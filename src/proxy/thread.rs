@@ -1,0 +1,161 @@
+//! What the exchanges of one thread share: idle connections, weights, and what is planned once a location.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answer::AnswerPlan;
+use super::head::HeadPlan;
+use super::pool::{Key, Life, Pool};
+use super::request::Outgoing;
+use crate::balance::{Local, Shared};
+use crate::plan::{Content, LocId, PeerId, Plan, Proxy, UpstreamId};
+use crate::rt::clock;
+use crate::wire::ClientConn;
+
+/// How many exchanges' buffers a thread keeps.
+const SPARE: usize = 64;
+
+/// One a thread and plan.
+#[derive(Debug)]
+pub struct ProxyThread {
+    shared: Arc<[Shared]>,
+    upstreams: Box<[UpstreamThread]>,
+    locations: Box<[Option<LocPlan>]>,
+    /// Buffers that no exchange uses now.
+    spare: RefCell<Vec<Outgoing>>,
+    /// No connection is kept any more.
+    closing: Cell<bool>,
+    sweeping: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct UpstreamThread {
+    local: Local,
+    pool: RefCell<Pool<ClientConn>>,
+}
+
+#[derive(Debug)]
+pub(super) struct LocPlan {
+    pub(super) head: HeadPlan,
+    pub(super) answer: AnswerPlan,
+}
+
+impl LocPlan {
+    pub(super) fn new(proxy: &Proxy) -> Self {
+        Self { head: HeadPlan::new(proxy), answer: AnswerPlan::new(proxy) }
+    }
+}
+
+impl ProxyThread {
+    /// `shared` is the state of `plan.upstreams`, in their order, the same for all threads.
+    pub fn new(plan: &Plan, shared: Arc<[Shared]>) -> Rc<Self> {
+        debug_assert_eq!(plan.upstreams.len(), shared.len(), "each upstream has its state");
+        let upstream = |(upstream, shared): (&crate::plan::Upstream, &Shared)| UpstreamThread {
+            local: Local::new(shared),
+            pool: RefCell::new(Pool::new(upstream.keepalive.clone())),
+        };
+        let upstreams = plan.upstreams.iter().zip(shared.iter()).map(upstream).collect();
+        let locations = plan
+            .locations
+            .iter()
+            .map(|l| match &l.content {
+                Content::Proxy(proxy) => Some(LocPlan::new(proxy)),
+                _ => None,
+            })
+            .collect();
+        Rc::new(Self {
+            shared,
+            upstreams,
+            locations,
+            spare: RefCell::default(),
+            closing: Cell::default(),
+            sweeping: Cell::default(),
+        })
+    }
+
+    /// The thread goes: idle connections are closed, and no more are kept.
+    pub fn close(&self) {
+        self.closing.set(true);
+        for upstream in &self.upstreams {
+            upstream.pool.borrow_mut().clear();
+        }
+    }
+
+    /// Connections that wait for a request.
+    pub fn idle(&self) -> usize {
+        self.upstreams.iter().map(|u| u.pool.borrow().len()).sum()
+    }
+
+    pub(super) fn location(&self, id: LocId) -> Option<&LocPlan> {
+        self.locations.get(id.ix())?.as_ref()
+    }
+
+    pub(super) fn balance(&self, id: UpstreamId) -> Option<(&Shared, &Local)> {
+        Some((self.shared.get(id.ix())?, &self.upstreams.get(id.ix())?.local))
+    }
+
+    /// Lends the buffers of an exchange.
+    pub(super) fn lend(&self) -> Outgoing {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_back(&self, buffers: Outgoing) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE && buffers.head.capacity() <= 64 * 1024 {
+            spare.push(buffers);
+        }
+    }
+
+    fn key(pool: &Pool<ClientConn>, peer: PeerId, location: LocId) -> Key {
+        Key { peer, location: pool.location_bound().then_some(location) }
+    }
+
+    pub(super) fn take(&self, upstream: UpstreamId, peer: PeerId, location: LocId) -> Option<ClientConn> {
+        let mut pool = self.upstreams.get(upstream.ix())?.pool.borrow_mut();
+        let key = Self::key(&pool, peer, location);
+        pool.take(key, clock::instant(), ClientConn::is_stale).map(|(conn, _)| conn)
+    }
+
+    pub(super) fn keep(
+        self: &Rc<Self>,
+        upstream: UpstreamId,
+        peer: PeerId,
+        location: LocId,
+        mut conn: ClientConn,
+    ) {
+        let Some(of) = self.upstreams.get(upstream.ix()) else { return };
+        if self.closing.get() {
+            return;
+        }
+        let mut pool = of.pool.borrow_mut();
+        let key = Self::key(&pool, peer, location);
+        let life = Life { born: conn.created, requests: conn.requests };
+        conn.park();
+        if pool.put(key, conn, life, clock::instant()) && !self.sweeping.replace(true) {
+            tokio::task::spawn_local(sweep(Rc::downgrade(self)));
+        }
+    }
+
+    /// Closes what timed out or was closed from the other side; `false`: nothing is idle any more.
+    fn sweep(&self) -> bool {
+        let now = clock::instant();
+        for upstream in &self.upstreams {
+            upstream.pool.borrow_mut().sweep(now, ClientConn::is_stale);
+        }
+        self.idle() > 0
+    }
+}
+
+/// Runs while connections are idle.
+async fn sweep(thread: std::rc::Weak<ProxyThread>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let Some(thread) = thread.upgrade() else { return };
+        if !thread.sweep() {
+            thread.sweeping.set(false);
+            return;
+        }
+    }
+}
