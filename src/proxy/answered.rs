@@ -10,6 +10,7 @@ use crate::diag::Severity;
 use crate::http::respond;
 use crate::plan::{Location, PeerId};
 use crate::vars;
+use crate::wire::parse::parse_trailers;
 use crate::wire::{BodyError, ClientConn, KnownField, TunnelEnd, tunnel};
 
 impl Exchange<'_> {
@@ -127,9 +128,35 @@ impl Exchange<'_> {
             attempt.response_length = link.body_bytes();
         }
         match end {
-            End::Whole => self.finish().await,
+            End::Whole => {
+                self.trailers(link);
+                self.finish().await;
+            }
             end => self.broken(end).await,
         }
+    }
+
+    /// `proxy_pass_trailers`: the peer's trailer fields end the client's last chunk.
+    fn trailers(&mut self, link: &ClientConn) {
+        if !self.proxy.pass_trailers || !self.req.chunked || link.trailers().is_empty() {
+            return;
+        }
+        let mut fields = Vec::new();
+        let section = link.trailers();
+        parse_trailers(section, &mut fields);
+        let out = self.conn.out();
+        out.extend_from_slice(b"0\r\n");
+        for field in &fields {
+            let (name, value) = (field.name.of(section), field.value.of(section));
+            if !self.made.answer.hides(field.id, name) {
+                for part in [name, b": ", value, b"\r\n"] {
+                    out.extend_from_slice(part);
+                }
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+        // The end is written.
+        self.req.chunked = false;
     }
 
     /// Bytes a second, the strictest of those that hold; 0: no limit.

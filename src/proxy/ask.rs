@@ -10,16 +10,14 @@ use super::connect::{DialError, DialOptions, Dialled, dial};
 use super::exchange::Exchange;
 use super::next::Fault;
 use super::report::{Action, Os, connection_level};
-use super::request::Source;
+use super::request::{Outgoing, Source};
 use crate::diag::Severity;
 use crate::http::Request;
 use crate::http::body::{self, BodyFail};
 use crate::plan::PeerAddr;
-use crate::rt::Elapsed;
+use crate::rt::{Elapsed, clock};
 use crate::vars;
-use crate::wire::{
-    BodyError, ClientConn, Method, ResponseError, ServerConn, body::LAST_CHUNK, body::chunk_head,
-};
+use crate::wire::{BodyError, ClientConn, ResponseError, ServerConn, body::LAST_CHUNK, body::chunk_head};
 
 /// How an attempt ended without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,7 +187,7 @@ impl Exchange<'_> {
         let limit = self.plan.locations.get(self.req.loc.ix()).map_or(Duration::MAX, |l| l.body_timeout);
         loop {
             let head = &mut self.req.upstream_head;
-            let (conn, method, max) = (&mut *self.conn, self.req.head.method_id, self.proxy.buffer_size);
+            let (conn, head_request, max) = (&mut *self.conn, self.out.head_request, self.proxy.buffer_size);
             // The client's next part, or the peer's answer; what is there to send leaves meanwhile.
             let next = self.out.timer.bound(
                 limit,
@@ -200,7 +198,7 @@ impl Exchange<'_> {
                     if let Poll::Ready(Err(e)) = link.poll_send(cx, &[]) {
                         return Poll::Ready(Err(Sent::Failed(e)));
                     }
-                    match link.poll_response_head(cx, head, method == Method::Head, max) {
+                    match link.poll_response_head(cx, head, head_request, max) {
                         Poll::Ready(Ok(())) => Poll::Ready(Err(Sent::Early)),
                         Poll::Ready(Err(e)) => Poll::Ready(Err(Sent::Answer(e))),
                         Poll::Pending => Poll::Pending,
@@ -209,7 +207,7 @@ impl Exchange<'_> {
             );
             let part = match next.await {
                 Ok(Ok(part)) => part,
-                Ok(Err(sent)) => return self.after_part(sent),
+                Ok(Err(sent)) => return self.after_part(sent, link),
                 Err(Elapsed) => Err(BodyError::Timeout),
             };
             match part {
@@ -248,43 +246,49 @@ impl Exchange<'_> {
     /// Sends what waits in the output buffer and a part of the body behind it.
     async fn send_part(&mut self, link: &mut ClientConn, part: Part) -> Result<bool, Ended> {
         let watched = !self.proxy.ignore_client_abort && part != Part::Client && !self.out.streaming();
-        let (method, max, limit) = (self.req.head.method_id, self.proxy.buffer_size, self.proxy.send_timeout);
+        let (max, limit) = (self.proxy.buffer_size, self.proxy.send_timeout);
         let Request { body, upstream_head: head, .. } = &mut *self.req;
         let conn = &mut *self.conn;
-        let block = &self.out.block;
-        let send = poll_fn(|cx| {
+        let Outgoing { block, timer, head_request, .. } = &mut *self.out;
+        let head_request = *head_request;
+        let mut progress = (link.bytes_sent(), clock::instant());
+        let sent = poll_fn(|cx| {
             let bytes = match part {
                 Part::Nothing => &[],
                 Part::Memory => body.memory().unwrap_or_default(),
-                Part::Block => block,
+                Part::Block => &block[..],
                 Part::Client => conn.body(),
             };
             match link.poll_send(cx, bytes) {
-                Poll::Ready(Ok(())) => return Poll::Ready(Sent::Part),
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(Sent::Part)),
                 // A peer that answered and closed: its answer may be here.
                 Poll::Ready(Err(e)) => {
-                    let answer = link.poll_response_head(cx, head, method == Method::Head, max);
-                    return Poll::Ready(match answer {
+                    let answer = link.poll_response_head(cx, head, head_request, max);
+                    return Poll::Ready(Ok(match answer {
                         Poll::Ready(Ok(())) => Sent::Early,
                         _ => Sent::Failed(e),
-                    });
+                    }));
                 }
                 Poll::Pending => {}
             }
-            match link.poll_response_head(cx, head, method == Method::Head, max) {
-                Poll::Ready(Ok(())) => return Poll::Ready(Sent::Early),
-                Poll::Ready(Err(e)) => return Poll::Ready(Sent::Answer(e)),
+            match link.poll_response_head(cx, head, head_request, max) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(Sent::Early)),
+                Poll::Ready(Err(e)) => return Poll::Ready(Ok(Sent::Answer(e))),
                 Poll::Pending => {}
             }
-            client_gone(conn, watched, cx).map(|()| Sent::Gone)
+            if client_gone(conn, watched, cx).is_ready() {
+                return Poll::Ready(Ok(Sent::Gone));
+            }
+            if link.bytes_sent() != progress.0 {
+                progress = (link.bytes_sent(), clock::instant());
+            }
+            timer.poll_until(cx, progress.1 + limit).map(|()| Err(Ended::Fault(Fault::Timeout)))
         });
-        match self.out.timer.bound(limit, send).await {
-            Ok(sent) => self.after_part(sent),
-            Err(Elapsed) => Err(Ended::Fault(Fault::Timeout)),
-        }
+        let sent = sent.await?;
+        self.after_part(sent, link)
     }
 
-    fn after_part(&mut self, sent: Sent) -> Result<bool, Ended> {
+    fn after_part(&mut self, sent: Sent, link: &mut ClientConn) -> Result<bool, Ended> {
         match sent {
             Sent::Part => Ok(false),
             Sent::Early => Ok(true),
@@ -296,7 +300,7 @@ impl Exchange<'_> {
             }
             Sent::Answer(e) => {
                 self.out.action = Action::ReadingHead;
-                self.bad_answer(&e).map(|()| true)
+                self.bad_answer(&e, link).map(|()| true)
             }
         }
     }
@@ -304,27 +308,22 @@ impl Exchange<'_> {
     /// Waits for the head of the answer.
     async fn wait(&mut self, link: &mut ClientConn) -> Result<(), Ended> {
         let watched = !self.proxy.ignore_client_abort;
-        let (method, max) = (self.req.head.method_id, self.proxy.buffer_size);
+        let (head_request, max) = (self.out.head_request, self.proxy.buffer_size);
         let (conn, head) = (&mut *self.conn, &mut self.req.upstream_head);
-        let answer = poll_fn(|cx| match link.poll_response_head(cx, head, method == Method::Head, max) {
+        let answer = poll_fn(|cx| match link.poll_response_head(cx, head, head_request, max) {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
             Poll::Pending => client_gone(conn, watched, cx).map(|()| None),
         });
         match self.out.timer.bound(self.proxy.read_timeout, answer).await {
             Ok(Some(Ok(()))) => Ok(()),
-            Ok(Some(Err(ResponseError::NotHttp))) => {
-                self.bad_answer(&ResponseError::NotHttp)?;
-                link.take_all_as_body();
-                Ok(())
-            }
-            Ok(Some(Err(e))) => self.bad_answer(&e),
+            Ok(Some(Err(e))) => self.bad_answer(&e, link),
             Ok(None) => Err(self.client_left()),
             Err(Elapsed) => Err(Ended::Fault(Fault::Timeout)),
         }
     }
 
     /// Says what is wrong with an answer. What is no HTTP at all is passed on as HTTP/0.9, as nginx does.
-    fn bad_answer(&mut self, e: &ResponseError) -> Result<(), Ended> {
+    fn bad_answer(&mut self, e: &ResponseError, link: &mut ClientConn) -> Result<(), Ended> {
         let action = Action::ReadingHead;
         let fault = match e {
             ResponseError::Timeout => Fault::Timeout,
@@ -343,6 +342,7 @@ impl Exchange<'_> {
                 head.status = 200;
                 self.req.head.version = crate::wire::Version::HTTP_09;
                 self.req.keepalive = false;
+                link.take_all_as_body();
                 return Ok(());
             }
             ResponseError::TooBig | ResponseError::Invalid(_) => {

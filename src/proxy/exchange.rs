@@ -188,12 +188,12 @@ impl<'a> Exchange<'a> {
                     break (fault, link);
                 }
                 Err(Ended::Gone(status)) => {
-                    self.end_attempt(link.as_ref(), status);
+                    self.end_attempt(link.as_ref(), 0);
                     choice.finish(Ending::Done, unix_secs());
                     return Some(Outcome::Gone(status));
                 }
                 Err(Ended::Status(status)) => {
-                    self.end_attempt(link.as_ref(), status);
+                    self.end_attempt(link.as_ref(), 0);
                     choice.finish(Ending::Done, unix_secs());
                     return Some(Outcome::Error(status));
                 }
@@ -259,7 +259,7 @@ impl<'a> Exchange<'a> {
         millis(clock::instant().saturating_duration_since(self.attempt_started))
     }
 
-    /// Notes what became of the attempt.
+    /// Notes what became of the attempt; `status` 0: it has none.
     pub(super) fn end_attempt(&mut self, link: Option<&ClientConn>, status: u16) {
         let took = self.since_attempt();
         let (received, sent) = link.map_or((0, 0), |l| (l.bytes_received(), l.bytes_sent()));

@@ -30,6 +30,8 @@ pub(super) enum Source {
 pub(super) struct Outgoing {
     pub(super) head: Vec<u8>,
     uri: (usize, usize),
+    /// The method is HEAD: no body answers it.
+    pub(super) head_request: bool,
     pub(super) source: Source,
     /// Something may have reached the peer of the attempt at hand.
     pub(super) sent: bool,
@@ -114,6 +116,7 @@ impl Outgoing {
             Some(method) => vars::eval(method, req, out),
             None => out.extend_from_slice(req.method_text()),
         }
+        self.head_request = out.eq_ignore_ascii_case(b"HEAD");
         out.push(b' ');
         let start = out.len();
         let asked = Asked {
