@@ -2,6 +2,7 @@
 
 mod pins;
 mod rounds;
+mod threads;
 mod vectors;
 
 use std::time::Duration;

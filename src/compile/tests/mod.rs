@@ -7,6 +7,7 @@ use crate::diag::render_nginx;
 use crate::plan::Plan;
 
 mod locations;
+mod upstreams;
 
 /// Loads a text as the main file of a prefix of its own.
 fn loaded(text: &str) -> Loaded {
