@@ -108,7 +108,6 @@ pub(super) fn try_files(req: &mut Request, thread: &ThreadState, tries: &TryFile
         }
     }
     Some(match &tries.last {
-        TryLast::Code(444) => Next::Step(Step::Close),
         TryLast::Code(code) => Next::Status(*code),
         TryLast::Named(id) => named(req, thread, *id, b""),
         TryLast::NamedMissing(name) => missing(req, thread, name),

@@ -21,7 +21,7 @@ fn not_modified(req: &mut Request) -> Result<(), u16> {
     let modified = req.out.last_modified;
     let etag = req.out.etag.map(|e| req.out.value(e));
     if let Some(since) = req.head.get(KnownField::IfUnmodifiedSince)
-        && !modified.is_some_and(|m| vars::parse_http_date(since).is_some_and(|t| t >= m))
+        && modified.is_none_or(|m| vars::parse_http_date(since).is_none_or(|t| t < m))
     {
         return Err(412);
     }

@@ -20,6 +20,10 @@ pub enum Step {
     Failed(SendError),
 }
 
+/// A regex that ran into its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegexFailed;
+
 /// What the request does next.
 #[derive(Debug)]
 pub(super) enum Next {
@@ -109,12 +113,12 @@ pub fn choose_server(req: &mut Request) {
 }
 
 /// Runs a regex for the request: a match fills its captures and named slots. `Err`: it could not be run.
-pub fn run_regex(req: &mut Request, plan: &Plan, regex: RegexId, subject: &[u8]) -> Result<bool, ()> {
-    let regex = plan.regexes.get(regex.ix()).ok_or(())?;
+pub fn run_regex(req: &mut Request, plan: &Plan, regex: RegexId, subject: &[u8]) -> Result<bool, RegexFailed> {
+    let regex = plan.regexes.get(regex.ix()).ok_or(RegexFailed)?;
     if regex.groups == 0 {
-        return regex.code.is_match(subject).map_err(|_| ());
+        return regex.code.is_match(subject).map_err(|_| RegexFailed);
     }
-    let Some(found) = regex.code.captures(subject).map_err(|_| ())? else { return Ok(false) };
+    let Some(found) = regex.code.captures(subject).map_err(|_| RegexFailed)? else { return Ok(false) };
     req.captures.subject.clear();
     req.captures.subject.extend_from_slice(subject);
     req.captures.groups.clear();
@@ -227,7 +231,6 @@ async fn location_phase(req: &mut Request, conn: &mut ServerConn, thread: &Threa
 async fn do_return(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, ret: &Return) -> Next {
     if ret.code >= 400 && ret.text.is_none() {
         return match req.err_status {
-            _ if ret.code == 444 => Next::Step(Step::Close),
             0 => Next::Status(ret.code),
             kept => Next::Status(kept),
         };
@@ -312,6 +315,11 @@ async fn special_response(
     if req.head_sent {
         // Too late for another answer: the connection ends.
         req.keepalive = false;
+        return Next::Step(Step::Close);
+    }
+    if matches!(status, 408 | 444 | 499) {
+        // Not answered: nginx closes, and logs the status.
+        req.out.status = status;
         return Next::Step(Step::Close);
     }
     req.err_status = status;

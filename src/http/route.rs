@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::RegexFailed;
 use crate::plan::{LocId, LocMatch, LocRouter, Plan, RegexId};
 
 /// What the search for a location found.
@@ -25,7 +26,7 @@ pub fn find(
     root: LocId,
     router: &LocRouter,
     path: &[u8],
-    matched: &mut dyn FnMut(RegexId) -> Result<bool, ()>,
+    matched: &mut dyn FnMut(RegexId) -> Result<bool, RegexFailed>,
 ) -> Found {
     let mut at = root;
     match search(plan, router, path, &mut at, matched) {
@@ -51,7 +52,7 @@ fn search(
     router: &LocRouter,
     path: &[u8],
     at: &mut LocId,
-    matched: &mut dyn FnMut(RegexId) -> Result<bool, ()>,
+    matched: &mut dyn FnMut(RegexId) -> Result<bool, RegexFailed>,
 ) -> End {
     let mut end = static_match(plan, router, path, at);
     let mut no_regex = false;
@@ -68,7 +69,7 @@ fn search(
         for &(regex, id) in &router.regexes {
             match matched(regex) {
                 Ok(false) => {}
-                Err(()) => return End::Error,
+                Err(RegexFailed) => return End::Error,
                 Ok(true) => {
                     *at = id;
                     let Some(loc) = plan.locations.get(id.ix()) else { return End::Ok };

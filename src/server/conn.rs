@@ -1,21 +1,253 @@
-//! The life of a connection.
+//! The life of a connection: requests one after the other, and how it ends.
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::http::{Serial, ThreadState};
-use crate::plan::Plan;
-use crate::wire::Stream;
+use crate::diag::Severity;
+use crate::http::{self, ConnInfo, Request, Serial, Step, ThreadState};
+use crate::plan::{Lingering, ListenAddr, Listener, Plan};
+use crate::proxy::{self, Outcome, ProxyThread};
+use crate::rt::clock;
+use crate::sys::err_text;
+use crate::wire::{HeadError, Idle, Limits, PeerAddr, SendError, ServerConn, Stream};
 
 /// What the connections of one thread need.
 #[derive(Debug)]
 pub struct Serving {
     pub plan: Arc<Plan>,
     pub http: Rc<ThreadState>,
+    pub proxy: Rc<ProxyThread>,
     pub serial: Arc<Serial>,
 }
 
+/// How a request left its connection.
+enum After {
+    /// The next request may come.
+    Keep,
+    /// Closed, once the client has had time to read the answer if it still sends.
+    Close,
+    /// Closed at once.
+    Drop,
+    /// Closed at once, what is unsent thrown away when `reset_timedout_connection` says so.
+    TimedOut,
+}
+
+/// Adds one while it lives.
+struct Count<'a>(&'a AtomicU64);
+
+impl<'a> Count<'a> {
+    fn up(counter: &'a AtomicU64) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Serves one connection to its end. `listener` is the index into the plan's listeners.
-pub async fn serve(stream: Stream, _listener: usize, _serving: &Serving) {
-    drop(stream);
+pub async fn serve(stream: Stream, listener: usize, serving: &Serving) {
+    let stats = Arc::clone(&serving.http.stats);
+    stats.accepted.fetch_add(1, Ordering::Relaxed);
+    stats.handled.fetch_add(1, Ordering::Relaxed);
+    let _active = Count::up(&stats.active);
+    let Some(info) = describe(&stream, listener, serving) else { return };
+    let mut req = Request::new(Arc::clone(&serving.plan), Rc::clone(&serving.http), info);
+    if req.location().tcp_nodelay {
+        stream.set_nodelay(true).ok();
+    }
+    let mut conn = ServerConn::new(stream);
+    let limits = Limits::of(req.server());
+    let mut idle = limits.timeout;
+    loop {
+        if !wait(&mut conn, &serving.http, idle, req.conn.requests > 0).await {
+            return;
+        }
+        stats.requests.fetch_add(1, Ordering::Relaxed);
+        req.conn.requests += 1;
+        req.reset();
+        let after = one(&mut req, &mut conn, &limits, serving).await;
+        match after {
+            After::Keep => idle = req.location().keepalive_timeout,
+            After::Close => return close(conn, &req).await,
+            After::TimedOut if req.location().reset_timedout => return conn.reset(),
+            After::Drop | After::TimedOut => return,
+        }
+    }
+}
+
+/// Who is connected to what; `None`: the client is gone already.
+fn describe(stream: &Stream, listener: usize, serving: &Serving) -> Option<ConnInfo> {
+    let place = serving.plan.listeners.get(listener)?;
+    let client = match stream.peer_addr().ok()? {
+        PeerAddr::Inet(a) => Some(a),
+        PeerAddr::Unix => None,
+    };
+    let local = match stream.local_addr().ok()? {
+        PeerAddr::Inet(a) => ListenAddr::Inet(a),
+        PeerAddr::Unix => place.bind.clone(),
+    };
+    Some(ConnInfo {
+        number: serving.serial.next(),
+        client,
+        client_text: client.map_or_else(|| "unix:".into(), |a| a.ip().to_string().into()),
+        entry: entry_of(place, &local),
+        local,
+        listener,
+        tls: false,
+        started: clock::unix_millis(),
+        requests: 0,
+    })
+}
+
+/// The address among those that share a socket: the one connected to, else the wildcard, which stands last.
+fn entry_of(listener: &Listener, local: &ListenAddr) -> usize {
+    listener.addrs.iter().position(|e| e.addr == *local).unwrap_or(listener.addrs.len().saturating_sub(1))
+}
+
+/// Waits for a request; false: none will come. A connection that idles when the process drains is closed, unless a
+/// request is there already.
+async fn wait(conn: &mut ServerConn, thread: &ThreadState, limit: Duration, kept: bool) -> bool {
+    if conn.has_input() {
+        return true;
+    }
+    let _waiting = Count::up(&thread.stats.waiting);
+    let drained = async {
+        if kept {
+            thread.drained().await;
+        } else {
+            // A new connection's first request is still served.
+            std::future::pending::<()>().await;
+        }
+    };
+    let idle = tokio::select! {
+        biased;
+        idle = conn.wait(limit) => idle,
+        () = drained => conn.wait(Duration::ZERO).await,
+    };
+    matches!(idle, Ok(Idle::Ready))
+}
+
+/// One request, from its head to its log line.
+async fn one(req: &mut Request, conn: &mut ServerConn, limits: &Limits, serving: &Serving) -> After {
+    let thread = &*serving.http;
+    let sent_before = conn.bytes_sent();
+    let read = {
+        let _reading = Count::up(&thread.stats.reading);
+        conn.read_head(&mut req.head, limits).await
+    };
+    let _writing = Count::up(&thread.stats.writing);
+    req.request_length = req.head.length as u64;
+    let after = match read {
+        Ok(()) => {
+            let step = http::run(req, conn, thread).await;
+            finish(step, req, conn, serving).await
+        }
+        Err(HeadError::Closed) => return After::Drop,
+        Err(HeadError::Refused(refusal)) => {
+            if !req.head.target().is_empty() {
+                http::set_uri(req).ok();
+            }
+            http::choose_server(req);
+            let line = req.head.target().is_empty() || refusal.status == 414 || refusal.status == 505;
+            let part = if line { "line" } else { "headers" };
+            let text = &refusal.text;
+            thread.log_error(req, Severity::Info, format_args!("{text} while reading client request {part}"));
+            req.lingering = refusal.status == 494;
+            let step = http::error(req, conn, thread, refusal.status).await;
+            let after = finish(step, req, conn, serving).await;
+            if matches!(after, After::Keep) { After::Close } else { after }
+        }
+        Err(e) => {
+            http::choose_server(req);
+            log_lost(req, thread, &e);
+            req.out.status = e.status();
+            if matches!(e, HeadError::Timeout) { After::TimedOut } else { After::Drop }
+        }
+    };
+    req.bytes_sent = conn.bytes_sent() - sent_before;
+    req.request_length += conn.body_bytes();
+    http::log_access(req, thread);
+    match after {
+        After::Keep if !rest_of_body(req, conn).await => After::Drop,
+        after => after,
+    }
+}
+
+/// The log line of a head that did not come whole.
+fn log_lost(req: &Request, thread: &ThreadState, error: &HeadError) {
+    let part = if req.head.target().is_empty() { "line" } else { "headers" };
+    let why = match error {
+        HeadError::Timeout => "client timed out (110: Connection timed out)".to_owned(),
+        HeadError::Io(e) => format!("recv() failed ({})", err_text(e)),
+        _ => "client prematurely closed connection".to_owned(),
+    };
+    thread.log_error(req, Severity::Info, format_args!("{why} while reading client request {part}"));
+}
+
+/// Carries a request on from where the phases left it, until it is answered.
+async fn finish(mut step: Step, req: &mut Request, conn: &mut ServerConn, serving: &Serving) -> After {
+    let thread = &*serving.http;
+    loop {
+        step = match step {
+            Step::Done => break,
+            Step::Close => return After::TimedOut,
+            Step::Failed(e) => {
+                req.keepalive = false;
+                return match e {
+                    SendError::Timeout => {
+                        thread.log_error(
+                            req,
+                            Severity::Info,
+                            format_args!("client timed out (110: Connection timed out) while sending response to client"),
+                        );
+                        After::TimedOut
+                    }
+                    SendError::Io(_) => After::Drop,
+                };
+            }
+            Step::Proxy(_) => match proxy::pass(req, conn, thread, &serving.proxy).await {
+                Outcome::Done if req.completed => break,
+                Outcome::Done => return After::Drop,
+                Outcome::Error(status) => http::error(req, conn, thread, status).await,
+                Outcome::Redirect(to) => http::redirect(req, conn, thread, &to).await,
+                Outcome::Gone(status) => {
+                    req.out.status = status;
+                    return After::TimedOut;
+                }
+            },
+        };
+    }
+    if req.keepalive && !thread.draining() { After::Keep } else { After::Close }
+}
+
+/// Reads what is left of a body that nobody wanted; false: it does not end, and the connection must.
+async fn rest_of_body(req: &Request, conn: &mut ServerConn) -> bool {
+    if conn.body_done() {
+        return true;
+    }
+    if !req.discard_body {
+        // Somebody began to read it and stopped: what comes next is not a request.
+        return false;
+    }
+    let (time, limit) = (req.location().lingering_time, req.location().lingering_timeout);
+    match conn.try_discard_body() {
+        Ok(true) => true,
+        Ok(false) => matches!(tokio::time::timeout(time, conn.discard_body(limit)).await, Ok(Ok(()))),
+        Err(_) => false,
+    }
+}
+
+/// The end after an answer.
+async fn close(conn: ServerConn, req: &Request) {
+    let loc = req.location();
+    let unread = (req.lingering && !conn.body_done()) || conn.has_input();
+    if loc.lingering == Lingering::Always || (loc.lingering == Lingering::On && unread) {
+        conn.lingering_close(loc.lingering_time, loc.lingering_timeout).await;
+    }
 }

@@ -65,7 +65,7 @@ fn escape_tail(out: &mut Vec<u8>, start: usize, needs: fn(u8) -> bool, escape: f
 }
 
 fn needs_default(b: u8) -> bool {
-    b < 0x20 || b >= 0x7f || b == b'"' || b == b'\\'
+    !(0x20..0x7f).contains(&b) || b == b'"' || b == b'\\'
 }
 
 fn needs_json(b: u8) -> bool {
