@@ -165,7 +165,7 @@ fn index(req: &mut Request, thread: &ThreadState) -> Next {
             _ => {}
         }
         if !directory_seen {
-            if let Some(next) = directory_error(req, thread, &full[..directory]) {
+            if let Some(next) = directory_error(req, thread, &full[..directory], &full) {
                 return next;
             }
             directory_seen = true;
@@ -187,8 +187,8 @@ fn index(req: &mut Request, thread: &ThreadState) -> Next {
     Next::Status(403)
 }
 
-/// Whether the directory of an index is one.
-fn directory_error(req: &Request, thread: &ThreadState, path: &[u8]) -> Option<Next> {
+/// Whether the directory of an index is one; `file` is what was looked for in it.
+fn directory_error(req: &Request, thread: &ThreadState, path: &[u8], file: &[u8]) -> Option<Next> {
     let path = path.strip_suffix(b"/").filter(|p| !p.is_empty()).unwrap_or(path);
     match std::fs::metadata(open_path(path)) {
         Ok(meta) if meta.is_dir() => None,
@@ -196,7 +196,7 @@ fn directory_error(req: &Request, thread: &ThreadState, path: &[u8]) -> Option<N
             thread.log_error(req, Severity::Alert, format_args!("\"{}\" is not a directory", Bytes(path)));
             Some(Next::Status(500))
         }
-        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Some(not_found(req, thread, path, &e)),
+        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Some(not_found(req, thread, file, &e)),
         Err(e) if e.raw_os_error() == Some(libc::EACCES) => None,
         Err(e) => {
             thread.log_error(

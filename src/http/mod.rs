@@ -27,7 +27,7 @@ pub use access::log as log_access;
 pub use attempt::{Attempt, AttemptAddr};
 pub use context::Bytes;
 pub use out::{FieldIx, OutHead};
-pub use phases::{RegexFailed, Step, choose_server, error, redirect, run, run_regex};
+pub use phases::{RegexFailed, Step, choose_server, error, redirect, run, run_regex, set_uri};
 pub use request::{Captures, ConnInfo, Request};
 pub use status::{COMPATIBLE_VERSION, SERVER_FULL, SERVER_SHORT};
 pub use thread::{Serial, Stats, ThreadState};

@@ -44,7 +44,23 @@ impl From<Result<(), SendError>> for Next {
 
 /// Serves a request whose head was read: chooses the server, then goes through the phases.
 pub async fn run(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) -> Step {
+    if let Err(status) = set_uri(req) {
+        thread.log_error(
+            req,
+            Severity::Info,
+            format_args!("client sent invalid request while reading client request line"),
+        );
+        return error(req, conn, thread, status).await;
+    }
     choose_server(req);
+    req.lingering = req.has_body();
+    req.keepalive = req.head.keep_alive && req.head.method_id != Method::Connect;
+    drive(req, conn, thread, Next::Server).await
+}
+
+/// Makes the path and the arguments of the target. A target that has none leaves nothing known but the request line:
+/// nginx looks at it before it reads a field.
+pub fn set_uri(req: &mut Request) -> Result<(), u16> {
     let head = &req.head;
     let (uri, args) = (&mut req.uri, &mut req.args);
     let target = head.target();
@@ -57,18 +73,16 @@ pub async fn run(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState)
     } else {
         let merge = req.plan.servers.get(req.server.ix()).is_none_or(|s| s.merge_slashes);
         if uri::normalise(target, merge, uri, args).is_err() {
-            thread.log_error(
-                req,
-                Severity::Info,
-                format_args!("client sent invalid request while reading client request line"),
-            );
-            return error(req, conn, thread, 400).await;
+            uri.clear();
+            args.clear();
+            req.head.fields.clear();
+            req.head.host = None;
+            req.request_length = req.head.line().len() as u64 + 2;
+            return Err(400);
         }
     }
     req.valid_unparsed_uri = !req.head.empty_path;
-    req.lingering = req.has_body();
-    req.keepalive = req.head.keep_alive && req.head.method_id != Method::Connect;
-    drive(req, conn, thread, Next::Server).await
+    Ok(())
 }
 
 /// Ends a request with a status: its `error_page`, or the built-in page.
@@ -113,7 +127,12 @@ pub fn choose_server(req: &mut Request) {
 }
 
 /// Runs a regex for the request: a match fills its captures and named slots. `Err`: it could not be run.
-pub fn run_regex(req: &mut Request, plan: &Plan, regex: RegexId, subject: &[u8]) -> Result<bool, RegexFailed> {
+pub fn run_regex(
+    req: &mut Request,
+    plan: &Plan,
+    regex: RegexId,
+    subject: &[u8],
+) -> Result<bool, RegexFailed> {
     let regex = plan.regexes.get(regex.ix()).ok_or(RegexFailed)?;
     if regex.groups == 0 {
         return regex.code.is_match(subject).map_err(|_| RegexFailed);
@@ -234,6 +253,9 @@ async fn do_return(req: &mut Request, conn: &mut ServerConn, thread: &ThreadStat
             0 => Next::Status(ret.code),
             kept => Next::Status(kept),
         };
+    }
+    if let Err(e) = discard(req, conn).await {
+        return Next::Step(Step::Failed(e));
     }
     let mut text = Vec::new();
     if let Some(template) = &ret.text {

@@ -4,7 +4,7 @@ use super::{Attempt, Request, attempt};
 use crate::plan::{Content, ListenAddr, Root, Var, VarId};
 use crate::rt::clock;
 use crate::vars::{self, Source};
-use crate::wire::{KnownField, Version};
+use crate::wire::{Framing, KnownField, Version};
 
 impl Source for Request {
     fn append(&self, var: &Var, out: &mut Vec<u8>) -> bool {
@@ -80,7 +80,9 @@ impl Request {
         match id {
             V::Args | V::QueryString => text(&self.args, out) && !self.args.is_empty(),
             V::IsArgs => text(if self.args.is_empty() { "" } else { "?" }, out),
-            V::Uri | V::DocumentUri => text(&self.uri, out),
+            V::Uri | V::DocumentUri => {
+                text(&self.uri, out) && !(self.uri.is_empty() && self.head.target().is_empty())
+            }
             V::RequestUri => put(Some(self.head.target()).filter(|t| !t.is_empty()), out),
             V::Request => put(Some(self.head.line()).filter(|t| !t.is_empty()), out),
             V::RequestMethod => put(Some(self.method_text()).filter(|t| !t.is_empty()), out),
@@ -100,7 +102,16 @@ impl Request {
                 None => text(&self.server().name, out),
             },
             V::Hostname => text(&*self.thread.hostname, out),
-            V::ContentLength => put(self.head.get(KnownField::ContentLength), out),
+            V::ContentLength => match self.head.get(KnownField::ContentLength) {
+                Some(length) => text(length, out),
+                // A chunked body that was read, or thrown away, has a length after all.
+                None if self.head.framing == Framing::Chunked
+                    && (self.discard_body || !self.body.is_empty()) =>
+                {
+                    number(self.body.len(), out)
+                }
+                None => false,
+            },
             V::ContentType => put(self.head.get(KnownField::ContentType), out),
             V::DocumentRoot => self.root(out),
             V::RealpathRoot => self.realpath(out),

@@ -13,7 +13,8 @@ use crate::diag::Severity;
 use crate::http::{Serial, Stats, ThreadState};
 use crate::log::Logs;
 use crate::plan::Plan;
-use crate::{rt, sys};
+use crate::proxy::ProxyThread;
+use crate::{balance, rt, sys};
 
 use super::Serving;
 use super::accept;
@@ -57,11 +58,13 @@ pub(super) struct Shared {
     logs: Arc<Logs>,
     stats: Arc<Stats>,
     serial: Arc<Serial>,
+    peers: Arc<[balance::Shared]>,
 }
 
 impl Shared {
     pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>) -> Self {
-        Self { plan, logs, stats: Arc::default(), serial: Arc::default() }
+        let peers = plan.upstreams.iter().map(balance::Shared::new).collect();
+        Self { plan, logs, stats: Arc::default(), serial: Arc::default(), peers }
     }
 
     /// What a thread's connections need; made on the thread itself.
@@ -69,6 +72,7 @@ impl Shared {
         Serving {
             plan: self.plan.clone(),
             http: Rc::new(ThreadState::new(self.logs.clone(), self.stats.clone())),
+            proxy: ProxyThread::new(&self.plan, self.peers.clone()),
             serial: self.serial.clone(),
         }
     }
@@ -158,6 +162,7 @@ async fn serve(shared: &Shared, queues: Vec<Queue>, mut commands: UnboundedRecei
 
     let _ = stop.send(accept::Stop::Leave(leaving));
     thread.serving.http.start_drain();
+    thread.serving.proxy.close();
     let end = async {
         for run in loops {
             let _ = run.await;
