@@ -10,6 +10,8 @@ mod directive_fixtures;
 mod directives;
 mod faults;
 mod framing;
+mod grammar;
 mod seeds;
 mod sessions;
 mod support;
+mod syntax;

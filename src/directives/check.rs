@@ -7,6 +7,7 @@ use super::{Context, Count, Id, Row, Status, hint, id, value};
 use crate::diag::{Diag, Diags, Severity, Span};
 use crate::source::{Children, Conf, Dir};
 use crate::syntax::Body;
+use crate::values::c_text;
 
 /// How many unknown names get a "did you mean".
 const NEAR: usize = 50;
@@ -67,7 +68,7 @@ struct See<'a, 'c> {
 impl See<'_, '_> {
     /// The context that the directive's block is, when there is one to read, and whether refusals are known there.
     fn directive(&mut self, dir: Dir<'_>) -> Option<(Context, bool)> {
-        let name = String::from_utf8_lossy(&dir.node().name.value);
+        let name = String::from_utf8_lossy(c_text(&dir.node().name.value));
         let here = self.frame.context;
         let Some(id) = id(dir.name()) else {
             // A look at every name is dear; a file of other content than nginx's has many that are unknown.
@@ -96,6 +97,12 @@ impl See<'_, '_> {
             let text = format!("invalid number of arguments in \"{name}\" directive");
             self.say(dir, "arguments", text, Some(hint::count(row)));
             return inside.map(|c| (c, self.frame.refused));
+        }
+        if inside.is_none() {
+            // `types`, `map`, …: what stands inside are pairs, not directives.
+            for nested in dir.children().filter(|child| child.has_block()) {
+                self.say(nested, "unexpected-open", "unexpected \"{\"".to_owned(), None);
+            }
         }
         if !row.status.starts() {
             return self.refuse(dir, row, &name).then_some(inside.map(|c| (c, true))).flatten();

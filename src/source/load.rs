@@ -10,6 +10,7 @@ use super::read::read;
 use crate::diag::{Diag, Diags, FileId, Span};
 use crate::syntax::{Body, NodeId, parse};
 use crate::sys;
+use crate::values::c_text;
 
 /// Reads the main file and all that it includes. `main` and the files of `include` are as given: a relative `main`
 /// belongs to `prefix`, a relative include to the directory of `main`. `globals` is the text of `-g`, which nginx reads
@@ -119,7 +120,7 @@ impl Loader {
         let node = self.conf.trees.get(file.0 as usize).map(|tree| tree.node(id));
         let name = node.and_then(|node| node.args.first()).map_or(&b""[..], |word| &word.value);
         // To the system a name ends at its first zero.
-        let name = name.split(|&b| b == 0).next().unwrap_or_default();
+        let name = c_text(name);
         let full = full_name(&self.conf_prefix, name);
         let pattern = full.as_os_str().as_bytes();
         if !pattern.iter().any(|b| matches!(b, b'*' | b'?' | b'[')) {

@@ -218,16 +218,13 @@ impl Builder<'_> {
     fn close_brace(&mut self) {
         let at = self.at;
         self.at += 1;
-        let unfinished = !self.words.is_empty();
-        if let Some(last) = self.words.last() {
-            let hint = format!("a \";\" is missing after \"{}\"", lossy(&last.value));
-            let end = last.span.end as usize;
-            if !self.damaged {
-                self.unexpected(at, b'}', Some(hint));
-                self.push_node(end, Body::None);
-            }
-            self.words.clear();
+        let last = self.words.last().filter(|_| !self.damaged);
+        if let Some(hint) = last.map(|word| format!("a \";\" is missing after \"{}\"", lossy(&word.value))) {
+            // The directive is not kept: nginx never comes to look at it, so nothing may be told of it before this.
+            self.unexpected(at, b'}', Some(hint));
         }
+        let unfinished = !self.words.is_empty();
+        self.words.clear();
         self.damaged = false;
         match self.open.pop() {
             Some(open) => self.close(open, at),

@@ -21,7 +21,7 @@ pub use date::Civil;
 pub use flag::flag;
 pub use http_date::{http_date, push_http_date};
 pub use number::number;
-pub use percent::{percent_decode, percent_decode_into};
+pub use percent::{c_text, percent_decode, percent_decode_into};
 pub use size::{offset, size};
 pub use template::{TemplateError, Token, template};
 pub use time::{msec, sec};

@@ -7,6 +7,11 @@ use nom::bytes::complete::{tag, take, take_while1};
 use nom::combinator::{map, map_opt, value};
 use nom::{IResult, Parser};
 
+/// A text as nginx's messages give it: up to its first zero.
+pub fn c_text(text: &[u8]) -> &[u8] {
+    text.split(|&b| b == 0).next().unwrap_or_default()
+}
+
 /// Decodes `%XX`. A `%` that no hexadecimal digit follows is dropped; one that a single digit follows is dropped with
 /// the digit and the byte after it, as nginx does.
 pub fn percent_decode(text: &[u8]) -> Cow<'_, [u8]> {
