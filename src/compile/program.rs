@@ -34,6 +34,9 @@ pub fn compile(settings: &Settings, prefix: &Path, found: &mut Found) -> Plan {
         plan: Plan { process, ..Plan::default() },
     };
     if settings.http.is_some() {
+        for name in &settings.used {
+            b.names.var(name);
+        }
         b.formats();
         b.name_upstreams();
         b.names_of_servers();

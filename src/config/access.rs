@@ -102,6 +102,7 @@ impl Formats {
                 }
             }
         }
+        text.uses(&mut cx.used);
         self.list.push(Format { name: name.into(), escape, text });
     }
 }

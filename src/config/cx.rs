@@ -20,6 +20,8 @@ pub struct Cx<'a> {
     pub loc: Here,
     /// The log formats that were read.
     pub formats: Formats,
+    /// The variables that texts name, in the order in which they were read.
+    pub used: Vec<Box<str>>,
 }
 
 /// What a directive may ask of the location around it.

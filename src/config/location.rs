@@ -114,6 +114,10 @@ impl Location {
             _ => split_modifier(d.arg(0)),
         };
         location.kind = match modifier {
+            b"" if d.args().len() > 1 => {
+                cx.emerg(d, "invalid location modifier \"\"");
+                return None;
+            }
             b"=" => LocMatch::Exact,
             b"^~" => LocMatch::PrefixNoRegex,
             b"~" | b"~*" => {

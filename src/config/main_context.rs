@@ -68,6 +68,14 @@ fn user(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Option<(String, Option<St
     }
     let name = text(d.arg(0));
     let group = d.args().get(1).map(|w| text(&w.value));
+    let is = |found: std::io::Result<bool>| found.unwrap_or(false);
+    if !is(sys::lookup_user(&name).map(|u| u.is_some())) {
+        return cx.emerg(d, format!("getpwnam(\"{name}\") failed"));
+    }
+    let of = group.as_ref().unwrap_or(&name);
+    if !is(sys::lookup_group(of).map(|g| g.is_some())) {
+        return cx.emerg(d, format!("getgrnam(\"{of}\") failed"));
+    }
     *slot = Some(Some((name, group)));
 }
 

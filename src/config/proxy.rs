@@ -211,7 +211,7 @@ impl Target {
 }
 
 fn set_header(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Fields>) {
-    if let Some(value) = Text::read(cx, d, d.arg(1)) {
+    if let Some(value) = Text::read_lazy(cx, d, d.arg(1)) {
         slot.get_or_insert_default().push((d.arg(0).into(), value));
     }
 }

@@ -14,6 +14,8 @@ pub struct Settings {
     pub main: Main,
     pub events: Option<Events>,
     pub http: Option<Http>,
+    /// The variables that texts name, as often as they do; each must be one.
+    pub used: Vec<Box<str>>,
 }
 
 /// Reads a configuration whose paths are relative to `prefix`; the directives at `refused` places are not read.
@@ -26,6 +28,7 @@ pub fn read(conf: &Conf, prefix: &Path, refused: &HashSet<Place>, found: &mut Fo
         hostname: hostname.as_bytes(),
         loc: Here::default(),
         formats: super::Formats::default(),
+        used: Vec::new(),
     };
     let mut settings = Settings::default();
     for d in conf.main() {
@@ -52,5 +55,6 @@ pub fn read(conf: &Conf, prefix: &Path, refused: &HashSet<Place>, found: &mut Fo
         let words = "no \"events\" section in configuration";
         cx.found.late(None, super::Step::Read, crate::diag::Severity::Emerg, None, words);
     }
+    settings.used = cx.used;
     settings
 }

@@ -21,8 +21,22 @@ pub enum Tok {
 }
 
 impl Text {
-    /// Cuts a text; what is wrong with it is said.
+    /// Cuts a text; what is wrong with it is said. Its variables must exist, whether it is used or not.
     pub fn read(cx: &mut Cx<'_>, d: Dir<'_>, text: &[u8]) -> Option<Self> {
+        let text = Self::read_lazy(cx, d, text)?;
+        text.uses(&mut cx.used);
+        Some(text)
+    }
+
+    /// Notes the variables that are named.
+    pub fn uses(&self, used: &mut Vec<Box<str>>) {
+        used.extend(
+            self.tokens.iter().filter_map(|t| if let Tok::Var(v) = t { Some(v.clone()) } else { None }),
+        );
+    }
+
+    /// The same for what nginx compiles where it holds only (`proxy_set_header`).
+    pub fn read_lazy(cx: &mut Cx<'_>, d: Dir<'_>, text: &[u8]) -> Option<Self> {
         match values::template(text) {
             Ok(tokens) => Some(Self { tokens: tokens.into_iter().map(Tok::from).collect() }),
             Err(e) => {

@@ -141,12 +141,12 @@ fn inet(text: &[u8], kind: Kind) -> Result<Address<'_>, AddressError> {
     let (port_text, host) = host(authority).unwrap_or((b"", authority));
     let (port, last_port) = match port_text {
         [b':', digits @ ..] => ports(digits, kind)?,
-        _ => match (kind, ports_alone(host)?) {
-            (Kind::Listen, Some((port, last_port))) => {
+        _ => match if kind == Kind::Listen { ports_alone(host)? } else { None } {
+            Some((port, last_port)) => {
                 let host = Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
                 return Ok(Address { host, host_text: b"", port: Some(port), last_port, uri });
             }
-            _ => (None, None),
+            None => (None, None),
         },
     };
     let found = match host {
