@@ -32,6 +32,26 @@ struct Elsewhere {
     is: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VariableRow {
+    name: String,
+    #[serde(default = "core_module")]
+    module: String,
+    #[serde(default = "nginx")]
+    origin: String,
+    status: String,
+    help: String,
+}
+
+fn core_module() -> String {
+    "ngx_http_core_module".to_owned()
+}
+
+fn nginx() -> String {
+    "nginx".to_owned()
+}
+
 /// A directive in one or more contexts, as the tables have it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +128,8 @@ fn main() {
             faults.add("grammar/types.toml", format!("{}: no `about`", row.name));
         }
     }
+    let variables: Vec<VariableRow> = list(&root.join("variables.toml"), "variable", &mut faults);
+    check_variables(&variables, &mut faults);
     for other in &elsewhere {
         if entries.iter().any(|e| e.name == other.name) {
             faults.add("grammar/elsewhere.toml", format!("{} has a row in directives", other.name));
@@ -125,6 +147,7 @@ fn main() {
             let _ = writeln!(text, "    ({name:?}, {is:?}),");
         }
         text.push_str("];\n");
+        variable_rows(&mut text, &variables);
         std::fs::write(out.join("registry.rs"), text).expect("OUT_DIR can be written");
     }
     for fault in &faults.0 {
@@ -270,6 +293,42 @@ fn check(entry: &Entry, contexts: &[ContextRow], types: &[TypeRow], faults: &mut
     if row.note.ends_with('.') {
         fault("a note has no full stop".to_owned());
     }
+}
+
+fn check_variables(rows: &[VariableRow], faults: &mut Faults) {
+    let mut fault = |row: &VariableRow, what: &str| {
+        faults.add("grammar/variables.toml", format!("{}: {what}", row.name));
+    };
+    for (row, before) in rows.iter().skip(1).zip(rows) {
+        if row.name <= before.name {
+            fault(row, "rows are sorted by name, each once");
+        }
+    }
+    for row in rows {
+        if !STATUSES.contains(&row.status.as_str()) || !ORIGINS.contains(&row.origin.as_str()) {
+            fault(row, "no such status or origin");
+        }
+        if !row.help.ends_with('.') {
+            fault(row, "help is one sentence");
+        }
+    }
+}
+
+fn variable_rows(s: &mut String, rows: &[VariableRow]) {
+    s.push_str("\n/// Every row, in order of the names.\nstatic VARIABLES: &[Variable] = &[\n");
+    for row in rows {
+        let _ = writeln!(
+            s,
+            "    Variable {{ name: {:?}, prefix: {}, module: {:?}, origin: Origin::{}, status: Status::{}, help: {:?} }},",
+            row.name.trim_end_matches('*'),
+            row.name.ends_with('*'),
+            row.module,
+            camel(&row.origin),
+            camel(&row.status),
+            row.help
+        );
+    }
+    s.push_str("];\n");
 }
 
 /// No two rows of one name and origin may hold in the same context.

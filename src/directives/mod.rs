@@ -9,5 +9,5 @@ mod row;
 mod value;
 
 pub use check::{Ignored, check, inert};
-pub use registry::{CONTEXTS, Context, FAMILIES, Id, Kind, all, id, lookup};
-pub use row::{Arity, Count, Merge, Origin, Row, Status};
+pub use registry::{CONTEXTS, Context, FAMILIES, Id, Kind, all, id, lookup, variable, variables};
+pub use row::{Arity, Count, Merge, Origin, Row, Status, Variable};

@@ -1,6 +1,6 @@
 //! The table as the build wrote it, and look-ups in it.
 
-use super::{Arity, Count, Merge, Origin, Row, Status};
+use super::{Arity, Count, Merge, Origin, Row, Status, Variable};
 
 include!(concat!(env!("OUT_DIR"), "/registry.rs"));
 
@@ -34,4 +34,17 @@ pub fn lookup(name: &str) -> &'static [Row] {
 /// Every row, in order of the names.
 pub fn all() -> &'static [Row] {
     &ROWS
+}
+
+/// Every variable that is known, in order of the names.
+pub fn variables() -> &'static [Variable] {
+    VARIABLES
+}
+
+/// The row of the variable `name` (without `$`): its own, or else that of its longest prefix.
+pub fn variable(name: &str) -> Option<&'static Variable> {
+    let own = VARIABLES.iter().find(|v| !v.prefix && v.name == name);
+    let prefixes =
+        VARIABLES.iter().filter(|v| v.prefix && name.len() > v.name.len() && name.starts_with(v.name));
+    own.or_else(|| prefixes.max_by_key(|v| v.name.len()))
 }

@@ -30,6 +30,18 @@ pub struct Row {
     pub help: &'static str,
 }
 
+/// A variable of http, or all whose names begin with one prefix (`http_`).
+#[derive(Debug)]
+pub struct Variable {
+    pub name: &'static str,
+    /// Whether `name` is only how the name begins.
+    pub prefix: bool,
+    pub module: &'static str,
+    pub origin: Origin,
+    pub status: Status,
+    pub help: &'static str,
+}
+
 /// How many arguments, and whether a block follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arity {
