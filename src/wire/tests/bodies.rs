@@ -3,8 +3,11 @@
 use super::body::{BadChunk, Decoder, LAST_CHUNK, Step, chunk_head};
 use super::*;
 
-/// Decodes all of `input` at once: the body, and how much of the input it took; `None`: it is not over.
-fn decode(framing: Framing, input: &[u8]) -> Result<(Vec<u8>, Option<usize>, Vec<u8>), BadChunk> {
+/// The body, how much of the input it took (`None`: it is not over), and the trailers.
+type Decoded = (Vec<u8>, Option<usize>, Vec<u8>);
+
+/// Decodes all of `input` at once.
+fn decode(framing: Framing, input: &[u8]) -> Result<Decoded, BadChunk> {
     let (mut decoder, mut body, mut at) = (Decoder::new(framing), Vec::new(), 0);
     loop {
         match decoder.step(&input[at..])? {

@@ -6,10 +6,13 @@ use super::body::{Decoder, Step};
 use super::parse::RequestParser;
 use super::*;
 
+/// Line, fields, host, body and trailers.
+type Request = (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>, Option<Vec<u8>>, Vec<u8>, Vec<u8>);
+
 /// What a reader makes of a stream of requests: everything a caller can see of each, and how it ended.
 #[derive(Debug, PartialEq, Eq, Default)]
 struct Seen {
-    requests: Vec<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>, Option<Vec<u8>>, Vec<u8>, Vec<u8>)>,
+    requests: Vec<Request>,
     refused: Option<(u16, String)>,
     left: usize,
 }
