@@ -8,12 +8,19 @@ use super::report::{Action, Os, connection_level};
 use crate::balance::Outcome as Ending;
 use crate::diag::Severity;
 use crate::http::respond;
-use crate::plan::{Location, PeerId};
+use crate::plan::{Location, PeerId, Proxy};
 use crate::vars;
 use crate::wire::parse::parse_trailers;
 use crate::wire::{BodyError, ClientConn, KnownField, TunnelEnd, tunnel};
 
-impl Exchange<'_> {
+/// A peer's body, as far as it came.
+struct Received<'a> {
+    relay: Relay<'a>,
+    end: End,
+    trailers: Vec<u8>,
+}
+
+impl<'a> Exchange<'a> {
     /// The peer's answer is the one the client gets, or it says who else is to answer.
     pub(super) async fn answered(
         &mut self,
@@ -26,20 +33,36 @@ impl Exchange<'_> {
             Some(outcome) => Some(outcome),
             None => self.head(peer).err().map(Outcome::Error),
         };
-        let outcome = match outcome {
+        match outcome {
             Some(outcome) => {
                 self.note_session(peer);
+                self.settle(link, choice, peer);
                 outcome
             }
             None if self.req.upstream_head.upgrade && self.asked_for_upgrade() => {
                 self.tunnel(&mut link).await;
+                self.settle(link, choice, peer);
+                Outcome::Done
+            }
+            None if self.req.header_only => {
+                // What the peer sends although nobody wants it is not read.
+                self.settle(link, choice, peer);
+                self.finish().await;
                 Outcome::Done
             }
             None => {
-                self.body(&mut link).await;
+                let received = self.receive(&mut link).await;
+                // The peer is free for others while a slow client takes its time.
+                self.settle(link, choice, peer);
+                self.deliver(received).await;
                 Outcome::Done
             }
-        };
+        }
+    }
+
+    /// The exchange with the peer is over: its connection is kept, or closed.
+    fn settle(&mut self, link: ClientConn, choice: &mut Choice<'_>, peer: Option<PeerId>) {
+        let status = self.req.upstream_head.status;
         self.end_attempt(Some(&link), status);
         choice.finish(Ending::Done, unix_secs());
         if let (Some(upstream), Some(peer)) = (self.upstream, peer)
@@ -52,7 +75,6 @@ impl Exchange<'_> {
             let text = "upstream sent more data than specified in \"Content-Length\" header";
             self.log(Severity::Warn, Action::ReadingBody, format_args!("{text}"));
         }
-        outcome
     }
 
     fn asked_for_upgrade(&self) -> bool {
@@ -90,62 +112,71 @@ impl Exchange<'_> {
         respond::send_head(self.req, self.conn, self.thread)
     }
 
-    async fn body(&mut self, link: &mut ClientConn) {
+    /// Reads the peer's body, and passes on of it what the client takes meanwhile.
+    async fn receive(&mut self, link: &mut ClientConn) -> Received<'a> {
         self.out.action = Action::ReadingBody;
-        if self.req.header_only {
-            // What the peer sends although nobody wants it is not read.
-            self.finish().await;
-            return;
-        }
         let orders = self.made.answer.orders(&self.req.upstream_head);
         let buffering = orders.buffering.unwrap_or(self.proxy.buffering);
-        let Some(send_timeout) = self.location().map(|l| l.send_timeout) else { return };
-        let rate = if buffering { self.rate(orders.limit_rate) } else { 0 };
+        let proxy: &'a Proxy = self.proxy;
         let settings = Settings {
             buffering,
-            memory: self.proxy.buffers.0.saturating_mul(self.proxy.buffers.1).max(self.proxy.buffer_size),
-            file: self.proxy.max_temp_file_size,
-            temp_path: &self.proxy.temp_path,
-            read_timeout: self.proxy.read_timeout,
-            send_timeout,
-            rate,
-            watched: !self.proxy.ignore_client_abort && self.out.sent_all,
+            memory: proxy.buffers.0.saturating_mul(proxy.buffers.1).max(proxy.buffer_size),
+            file: proxy.max_temp_file_size,
+            temp_path: &proxy.temp_path,
+            read_timeout: proxy.read_timeout,
+            send_timeout: self.req.location().send_timeout,
+            rate: if buffering { self.rate(orders.limit_rate) } else { 0 },
+            watched: !proxy.ignore_client_abort && self.out.sent_all,
             chunked: self.req.chunked,
         };
         let mut relay = Relay::new(settings);
-        let end = relay.run(self.req, self.conn, link, &mut self.out.timer).await;
+        let end = relay.run(self.conn, link, &mut self.out.timer).await;
         if relay.spilled {
-            self.log(
-                Severity::Warn,
-                Action::ReadingBody,
-                format_args!(
-                    "an upstream response is buffered to a temporary file in {}",
-                    self.proxy.temp_path.display()
-                ),
-            );
+            let path = proxy.temp_path.display();
+            let text = format_args!("an upstream response is buffered to a temporary file in {path}");
+            self.log(Severity::Warn, Action::ReadingBody, text);
         }
         if let Some(attempt) = self.attempt() {
             attempt.response_length = link.body_bytes();
         }
+        Received { relay, end, trailers: self.trailers(link) }
+    }
+
+    /// Sends the client what it has not taken yet, and ends the answer.
+    async fn deliver(&mut self, received: Received<'_>) {
+        let Received { mut relay, end, trailers } = received;
+        let reachable = !matches!(end, End::Client(_) | End::ClientTimeout | End::ClientClosed);
+        if !matches!(end, End::Whole) {
+            self.report_break(&end);
+        }
+        if reachable && let Err(end) = relay.drain(self.conn, &mut self.out.timer).await {
+            return self.report_break(&end);
+        }
         match end {
             End::Whole => {
-                self.trailers(link);
+                if !trailers.is_empty() {
+                    self.conn.out().extend_from_slice(&trailers);
+                    // The end of the body is in them.
+                    self.req.chunked = false;
+                }
                 self.finish().await;
             }
-            end => self.broken(end).await,
+            _ if reachable => {
+                let _ = respond::flush(self.req, self.conn).await;
+            }
+            _ => {}
         }
     }
 
-    /// `proxy_pass_trailers`: the peer's trailer fields end the client's last chunk.
-    fn trailers(&mut self, link: &ClientConn) {
-        if !self.proxy.pass_trailers || !self.req.chunked || link.trailers().is_empty() {
-            return;
+    /// `proxy_pass_trailers`: the peer's trailer fields as the end of the client's chunked body; empty: there are none.
+    fn trailers(&self, link: &ClientConn) -> Vec<u8> {
+        let section = link.trailers();
+        if !self.proxy.pass_trailers || !self.req.chunked || section.is_empty() {
+            return Vec::new();
         }
         let mut fields = Vec::new();
-        let section = link.trailers();
         parse_trailers(section, &mut fields);
-        let out = self.conn.out();
-        out.extend_from_slice(b"0\r\n");
+        let mut out = b"0\r\n".to_vec();
         for field in &fields {
             let (name, value) = (field.name.of(section), field.value.of(section));
             if !self.made.answer.hides(field.id, name) {
@@ -155,8 +186,7 @@ impl Exchange<'_> {
             }
         }
         out.extend_from_slice(b"\r\n");
-        // The end is written.
-        self.req.chunked = false;
+        out
     }
 
     /// Bytes a second, the strictest of those that hold; 0: no limit.
@@ -176,56 +206,37 @@ impl Exchange<'_> {
         }
     }
 
-    /// The answer cannot be completed. What came of it is sent, and the connection closed without a last chunk, so that
-    /// the client can tell.
-    async fn broken(&mut self, end: End) {
+    /// The answer cannot be completed: the connection is closed without a last chunk, so that the client can tell.
+    fn report_break(&mut self, end: &End) {
         self.req.keepalive = false;
         let (reading, writing) = (Action::ReadingBody, Action::ToClient);
-        let client_there = match &end {
-            End::Whole => true,
+        let timed_out = "timed out (110: Connection timed out)";
+        match end {
+            End::Whole => {}
             End::Upstream(BodyError::Closed) => {
                 self.log(Severity::Error, reading, format_args!("upstream prematurely closed connection"));
-                true
             }
             End::Upstream(BodyError::Invalid) => {
                 self.log(Severity::Error, reading, format_args!("upstream sent invalid chunked response"));
-                true
             }
             End::Upstream(BodyError::Io(e)) => {
                 self.log(connection_level(e), reading, format_args!("readv() failed {}", Os(e)));
-                true
             }
             End::Upstream(BodyError::Timeout) | End::UpstreamTimeout => {
-                self.log(
-                    Severity::Error,
-                    reading,
-                    format_args!("upstream timed out (110: Connection timed out)"),
-                );
-                true
+                self.log(Severity::Error, reading, format_args!("upstream {timed_out}"));
             }
             End::Spill(e) => {
                 self.log(Severity::Crit, reading, format_args!("pwrite() failed {}", Os(e)));
-                true
             }
             End::Client(e) => {
                 self.log(Severity::Info, writing, format_args!("writev() failed {}", Os(e)));
-                false
             }
             End::ClientTimeout => {
-                self.log(
-                    Severity::Info,
-                    writing,
-                    format_args!("client timed out (110: Connection timed out)"),
-                );
-                false
+                self.log(Severity::Info, writing, format_args!("client {timed_out}"));
             }
             End::ClientClosed => {
                 self.client_left();
-                false
             }
-        };
-        if client_there {
-            let _ = respond::flush(self.req, self.conn).await;
         }
     }
 

@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::spill::Spill;
-use crate::http::Request;
 use crate::rt::{Timeout, clock};
 use crate::wire::body::chunk_head;
 use crate::wire::{BodyError, ClientConn, ServerConn};
@@ -60,7 +59,6 @@ pub(super) struct Relay<'a> {
     blocked: bool,
     /// The output buffer holds the head and no more: with buffering it waits for some body.
     head_only: bool,
-    end: Option<End>,
     began: Instant,
     taken: u64,
     /// A first byte went to a file.
@@ -75,17 +73,16 @@ impl<'a> Relay<'a> {
             settings,
             blocked: false,
             head_only: true,
-            end: None,
             began: clock::instant(),
             taken: 0,
             spilled: false,
         }
     }
 
-    /// Passes all of the body on. The last of it may be left in the client's output buffer.
+    /// Passes the body on until the peer has no more of it, or the client cannot get it. The client may have to wait for
+    /// some of it still: see [`Self::drain`].
     pub(super) async fn run(
         &mut self,
-        req: &Request,
         conn: &mut ServerConn,
         link: &mut ClientConn,
         timer: &mut Timeout,
@@ -93,7 +90,7 @@ impl<'a> Relay<'a> {
         let (mut heard, mut took) = (clock::instant(), clock::instant());
         poll_fn(|cx| {
             let before = (link.bytes_received(), conn.bytes_sent());
-            match self.step(req, conn, link, cx) {
+            match self.step(conn, link, cx) {
                 Ok(Some(end)) | Err(end) => return Poll::Ready(end),
                 Ok(None) => {}
             }
@@ -105,22 +102,45 @@ impl<'a> Relay<'a> {
                 took = now;
             }
             // Only what is waited for can be late.
-            let reading = self.end.is_none() && self.may_read();
-            if self.blocked {
-                let deadline = took + self.settings.send_timeout;
-                if timer.poll_until(cx, deadline).is_ready() {
-                    return Poll::Ready(End::ClientTimeout);
-                }
+            if self.blocked && timer.poll_until(cx, took + self.settings.send_timeout).is_ready() {
+                return Poll::Ready(End::ClientTimeout);
             }
-            if let Some(pause) = self.pause(now).filter(|_| self.end.is_none()) {
+            if let Some(pause) = self.pause(now) {
                 heard = now;
                 if timer.poll_until(cx, now + pause).is_ready() {
                     cx.waker().wake_by_ref();
                 }
-            } else if reading && timer.poll_until(cx, heard + self.settings.read_timeout).is_ready() {
+            } else if self.may_read() && timer.poll_until(cx, heard + self.settings.read_timeout).is_ready() {
                 return Poll::Ready(End::UpstreamTimeout);
             }
             Poll::Pending
+        })
+        .await
+    }
+
+    /// Sends what the client has not taken yet; the last of it may be left in its output buffer.
+    pub(super) async fn drain(&mut self, conn: &mut ServerConn, timer: &mut Timeout) -> Result<(), End> {
+        if !self.blocked && self.spill.is_empty() {
+            return Ok(());
+        }
+        let mut took = (conn.bytes_sent(), clock::instant());
+        poll_fn(|cx| {
+            loop {
+                if self.blocked && self.flush(conn, cx)? {
+                    self.blocked = false;
+                }
+                if self.blocked {
+                    break;
+                }
+                if self.spill.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                self.unspill(conn, cx)?;
+            }
+            if conn.bytes_sent() != took.0 {
+                took = (conn.bytes_sent(), clock::instant());
+            }
+            timer.poll_until(cx, took.1 + self.settings.send_timeout).map(|()| Err(End::ClientTimeout))
         })
         .await
     }
@@ -142,10 +162,9 @@ impl<'a> Relay<'a> {
         (ahead > 0).then(|| Duration::from_millis(u64::try_from(ahead).unwrap_or(u64::MAX).max(1)))
     }
 
-    /// As far as it goes now; `Some` or `Err`: it is over.
+    /// As far as it goes now; `Some`: the peer has no more, `Err`: it cannot go on.
     fn step(
         &mut self,
-        req: &Request,
         conn: &mut ServerConn,
         link: &mut ClientConn,
         cx: &mut Context<'_>,
@@ -158,31 +177,24 @@ impl<'a> Relay<'a> {
                 self.unspill(conn, cx)?;
                 continue;
             }
-            if self.end.is_none() && self.may_read() && self.pause(clock::instant()).is_none() {
+            if self.may_read() && self.pause(clock::instant()).is_none() {
                 match link.poll_body(cx) {
                     Poll::Ready(Ok(true)) => {
                         let n = link.body().len();
                         self.taken += n as u64;
-                        if !req.header_only {
-                            self.pass(conn, link.body(), cx)?;
-                        }
+                        self.pass(conn, link.body(), cx)?;
                         link.consume_body(n);
                         continue;
                     }
-                    Poll::Ready(Ok(false)) => self.end = Some(End::Whole),
-                    Poll::Ready(Err(e)) => self.end = Some(End::Upstream(e)),
+                    Poll::Ready(Ok(false)) => return Ok(Some(End::Whole)),
+                    Poll::Ready(Err(e)) => return Ok(Some(End::Upstream(e))),
                     Poll::Pending => {}
                 }
             }
-            if !self.blocked && self.spill.is_empty() {
-                if let Some(end) = self.end.take() {
-                    return Ok(Some(end));
-                }
-                // The peer makes us wait: what there is goes out.
-                let held = self.head_only && self.settings.buffering;
-                if !held && !conn.out().is_empty() && !self.flush(conn, cx)? {
-                    self.blocked = true;
-                }
+            // The peer makes us wait: what there is goes out.
+            let held = self.head_only && self.settings.buffering;
+            if !self.blocked && !held && !conn.out().is_empty() && !self.flush(conn, cx)? {
+                self.blocked = true;
             }
             if self.settings.watched && conn.poll_closed(cx).is_ready() {
                 return Err(End::ClientClosed);
