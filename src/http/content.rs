@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::context::Bytes;
-use super::phases::{Next, Step, discard, filtered, internal_redirect, missing, named, send, send_text};
+use super::phases::{Next, discard, filtered, internal_redirect, missing, named, send, send_text};
 use super::range::Ranges;
 use super::{Request, ThreadState, path, respond, uri};
 use crate::diag::Severity;
@@ -261,8 +261,8 @@ async fn file(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) ->
     if req.method() == Method::Post {
         return Next::Status(405);
     }
-    if let Err(e) = discard(req, conn).await {
-        return Next::Step(Step::Failed(e));
+    if let Err(next) = discard(req, conn, thread).await {
+        return next;
     }
     req.out.status = 200;
     req.out.content_length = Some(meta.len());
@@ -370,8 +370,8 @@ pub(super) async fn empty_gif(req: &mut Request, conn: &mut ServerConn, thread: 
     if !matches!(req.method(), Method::Get | Method::Head) {
         return Next::Status(405);
     }
-    if let Err(e) = discard(req, conn).await {
-        return Next::Step(Step::Failed(e));
+    if let Err(next) = discard(req, conn, thread).await {
+        return next;
     }
     req.out.status = 200;
     req.out.content_length = Some(GIF.len() as u64);

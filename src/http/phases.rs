@@ -5,7 +5,7 @@ use super::{Request, ThreadState, content, host, pages, respond, route, uri};
 use crate::diag::Severity;
 use crate::plan::{Content, ErrorTo, LocId, Plan, RegexId, Return};
 use crate::vars;
-use crate::wire::{Framing, KnownField, Method, SendError, ServerConn};
+use crate::wire::{BodyError, Framing, KnownField, Method, SendError, ServerConn};
 
 /// What is left to do for the driver.
 #[derive(Debug)]
@@ -177,6 +177,8 @@ async fn server_phase(req: &mut Request, conn: &mut ServerConn, thread: &ThreadS
     }
     keepalive_rules(req);
     if let Some(status) = too_large(req, thread) {
+        // An `error_page` must not find it too large again.
+        discard(req, conn, thread).await.ok();
         return Next::Status(status);
     }
     if redirects {
@@ -222,7 +224,6 @@ fn too_large(req: &mut Request, thread: &ThreadState) -> Option<u16> {
         format_args!("client intended to send too large body: {length} bytes"),
     );
     req.expect_tested = true;
-    req.discard_body = true;
     Some(413)
 }
 
@@ -254,9 +255,10 @@ async fn do_return(req: &mut Request, conn: &mut ServerConn, thread: &ThreadStat
             kept => Next::Status(kept),
         };
     }
-    if let Err(e) = discard(req, conn).await {
-        return Next::Step(Step::Failed(e));
+    if let Err(next) = discard(req, conn, thread).await {
+        return next;
     }
+    req.out.status = ret.code;
     let mut text = Vec::new();
     if let Some(template) = &ret.text {
         vars::eval(template, req, &mut text);
@@ -273,8 +275,8 @@ pub(super) async fn send_text(
     content_type: Option<&[u8]>,
     text: &[u8],
 ) -> Next {
-    if let Err(e) = discard(req, conn).await {
-        return Next::Step(Step::Failed(e));
+    if let Err(next) = discard(req, conn, thread).await {
+        return next;
     }
     req.out.status = status;
     if matches!(status, 301 | 302 | 303 | 307 | 308) {
@@ -310,17 +312,38 @@ pub(super) fn filtered(req: &mut Request, status: u16) -> Next {
     Next::Status(status)
 }
 
-/// The body is not wanted. A client that waits for leave to send it is given it, as nginx does.
-pub(super) async fn discard(req: &mut Request, conn: &mut ServerConn) -> Result<(), SendError> {
+/// The body is not wanted. A client that waits for leave to send it is given it, as nginx does; what is there of it
+/// already is thrown away. `Err`: what becomes of the request instead.
+pub(super) async fn discard(
+    req: &mut Request,
+    conn: &mut ServerConn,
+    thread: &ThreadState,
+) -> Result<(), Next> {
     if req.discard_body {
         return Ok(());
     }
     req.discard_body = true;
     if req.head.expect_continue && !req.expect_tested {
         req.expect_tested = true;
-        conn.send_continue(req.location().send_timeout).await?;
+        let sent = conn.send_continue(req.location().send_timeout).await;
+        sent.map_err(|e| Next::Step(Step::Failed(e)))?;
+    }
+    if req.has_body() && !conn.body_done() {
+        throw_away(req, conn, thread).map_err(Next::Status)?;
     }
     Ok(())
+}
+
+/// Drops what is there of the body; `Err`: the status of one that is not well-formed.
+fn throw_away(req: &Request, conn: &mut ServerConn, thread: &ThreadState) -> Result<(), u16> {
+    match conn.try_discard_body() {
+        Err(BodyError::Invalid) => {
+            thread.log_error(req, Severity::Error, format_args!("client sent invalid chunked body"));
+            Err(400)
+        }
+        // Whatever else is wrong with the client shows when it is written to.
+        _ => Ok(()),
+    }
 }
 
 fn set(place: &mut Vec<u8>, value: &[u8]) {
@@ -401,7 +424,9 @@ async fn error_page(
 /// nginx's own page.
 async fn builtin(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, status: u16) -> Next {
     req.expect_tested = true;
-    req.discard_body = true;
+    if discard(req, conn, thread).await.is_err() {
+        req.keepalive = false;
+    }
     if matches!(status, 494..=497) {
         req.err_status = 400;
     }
