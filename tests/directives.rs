@@ -170,6 +170,12 @@ fn a_refused_block_is_named_once_and_still_read() {
 }
 
 #[test]
+fn a_part_of_http_without_its_http_is_named_once() {
+    let lines = said("c", "upstream u {\n server 127.0.0.1:1;\n ip_hash;\n}\n");
+    assert_eq!(lines, ["nginx: [emerg] \"upstream\" directive is not allowed here in c:1"]);
+}
+
+#[test]
 fn bodies_that_are_no_directives_are_left_alone() {
     assert_eq!(said("c", "http { types { a/b html root; } }"), Vec::<String>::new());
 }

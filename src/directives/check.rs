@@ -177,7 +177,8 @@ fn pick(id: Id, here: Context, args: usize) -> Option<&'static Row> {
 /// The row that was most likely meant by one who put it in the wrong place.
 fn misplaced(id: Id, here: Context) -> &'static Row {
     let rows = id.rows();
-    rows.iter().find(|row| hint::same_family(row.contexts, here)).unwrap_or(&rows[0])
+    let of = |place: Context| rows.iter().find(move |row| hint::same_family(row.contexts, place));
+    of(here).or_else(|| of(Context::HTTP)).unwrap_or(&rows[0])
 }
 
 fn opens(row: &Row, here: Context) -> Option<Context> {
