@@ -11,6 +11,8 @@ mod directives;
 mod faults;
 mod framing;
 mod grammar;
+mod process_options;
+mod process_signals;
 mod seeds;
 mod sessions;
 mod support;

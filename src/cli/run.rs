@@ -54,9 +54,18 @@ fn run(argv: Vec<OsString>) -> u8 {
     let builtin = builtin(&options, args.test);
     let mut loaded = process::load(&options);
     let plan = loaded.plan.take();
-    let long = terminal && args.signal.is_none();
-    tell(&loaded, &builtin, long);
     let conf = options.conf.display();
+    let readable = plan.is_some() || only_incomplete(&loaded);
+    let syntax_ok = || {
+        if args.test && !args.quiet && readable {
+            say(&format!("the configuration file {conf} syntax is ok"));
+        }
+    };
+    // nginx looks for what is missing after it has read everything.
+    if plan.is_none() {
+        syntax_ok();
+    }
+    tell(&loaded, &builtin, terminal && args.signal.is_none());
     let failed = || {
         if args.test {
             say(&format!("configuration file {conf} test failed"));
@@ -64,19 +73,14 @@ fn run(argv: Vec<OsString>) -> u8 {
         1
     };
     let Some(plan) = plan else { return failed() };
-    if let Some(control) = args.signal {
-        if args.test {
-            // nginx tests and sends nothing.
-        } else {
-            return send(control, &plan.process.pid, &builtin);
-        }
+    // With `-t` nginx tests and sends nothing.
+    if let Some(control) = args.signal.filter(|_| !args.test) {
+        return send(control, &plan.process.pid, &builtin);
     }
     if !args.test {
         return process::start(&options, plan, builtin);
     }
-    if !args.quiet {
-        say(&format!("the configuration file {conf} syntax is ok"));
-    }
+    syntax_ok();
     if !process::probe(&options, &plan, &builtin) {
         return failed();
     }
@@ -84,6 +88,12 @@ fn run(argv: Vec<OsString>) -> u8 {
         say(&format!("configuration file {conf} test is successful"));
     }
     if args.dump { dump(&loaded) } else { 0 }
+}
+
+/// Whether every line of the configuration is in order and only a whole section is missing.
+fn only_incomplete(loaded: &Loaded) -> bool {
+    let mut fatal = loaded.diags.iter().filter(|d| d.severity.is_fatal()).peekable();
+    fatal.peek().is_some() && fatal.all(|d| d.message == "no \"events\" section in configuration")
 }
 
 /// A line of the program itself, as nginx prints its own.

@@ -173,8 +173,12 @@ impl Logs {
         self.console.store(on, Ordering::Relaxed);
     }
 
+    pub fn has_console(&self) -> bool {
+        self.console.load(Ordering::Relaxed)
+    }
+
     fn on_console(&self, severity: Severity) -> bool {
-        severity <= Severity::Warn && self.console.load(Ordering::Relaxed)
+        severity <= Severity::Warn && self.has_console()
     }
 
     /// Sends what this process writes to its standard error into the first main error log that is a file, as nginx

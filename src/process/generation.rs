@@ -23,7 +23,8 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    /// Opens what `plan` asks for, sockets of `old` taken over. What goes wrong is said to `say`.
+    /// Opens what `plan` asks for, sockets of `old` taken over. What goes wrong is said to `say`, and once the plan's
+    /// own logs are open to them.
     pub(crate) fn open(
         plan: Plan,
         error_log: Option<&Path>,
@@ -32,7 +33,8 @@ impl Generation {
     ) -> Result<Self, Refused> {
         let ids = worker_ids(&plan, say)?;
         let logs = open_logs(&plan, error_log, say)?;
-        let sockets = Sockets::open(&plan.listeners, plan.process.workers as usize, old, say)?;
+        logs.console(say.has_console());
+        let sockets = Sockets::open(&plan.listeners, plan.process.workers as usize, old, &logs)?;
         Ok(Self { plan: Arc::new(plan), logs: Arc::new(logs), sockets, ids })
     }
 

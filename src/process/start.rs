@@ -21,12 +21,15 @@ pub fn start(options: &Options, plan: Plan, builtin: Logs) -> u8 {
         return 1;
     };
     drop(old);
+    drop(builtin);
+    let logs = generation.logs.clone();
+    let failed = |text: String| {
+        logs.main(Severity::Emerg, format_args!("{text}"));
+        1
+    };
     let signals = match Signals::block() {
         Ok(signals) => signals,
-        Err(e) => {
-            builtin.main(Severity::Emerg, format_args!("signalfd() failed ({})", sys::err_text(&e)));
-            return 1;
-        }
+        Err(e) => return failed(format!("signalfd() failed ({})", sys::err_text(&e))),
     };
     let process = &generation.plan.process;
     if options.greet {
@@ -36,17 +39,15 @@ pub fn start(options: &Options, plan: Plan, builtin: Logs) -> u8 {
         && numbers.is_none()
         && let Err(e) = sys::daemonize()
     {
-        builtin.main(Severity::Emerg, format_args!("fork() failed ({})", sys::err_text(&e)));
-        return 1;
+        return failed(format!("fork() failed ({})", sys::err_text(&e)));
     }
     if let Err(text) = pidfile::write(&process.pid) {
-        builtin.main(Severity::Emerg, format_args!("{text}"));
-        return 1;
+        return failed(text);
     }
-    if let Err(e) = generation.logs.redirect_stderr() {
-        builtin.main(Severity::Alert, format_args!("dup2(STDERR) failed ({})", sys::err_text(&e)));
+    if let Err(e) = logs.redirect_stderr() {
+        logs.main(Severity::Alert, format_args!("dup2(STDERR) failed ({})", sys::err_text(&e)));
     }
-    drop(builtin);
+    logs.console(false);
     let version = env!("CARGO_PKG_VERSION");
     generation.logs.main(Severity::Notice, format_args!("tenrec/{version}"));
     if process.master_process {
@@ -66,6 +67,7 @@ pub fn probe(options: &Options, plan: &Plan, builtin: &Logs) -> bool {
         builtin.main(Severity::Emerg, format_args!("{text}"));
         return false;
     }
-    open_logs(plan, options.error_log.as_deref(), builtin).is_ok()
-        && Sockets::probe(&plan.listeners, builtin).is_ok()
+    let Ok(logs) = open_logs(plan, options.error_log.as_deref(), builtin) else { return false };
+    logs.console(builtin.has_console());
+    Sockets::probe(&plan.listeners, &logs).is_ok()
 }
