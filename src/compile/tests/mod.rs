@@ -6,6 +6,7 @@ use super::{Loaded, load};
 use crate::diag::render_nginx;
 use crate::plan::Plan;
 
+mod listeners;
 mod locations;
 mod upstreams;
 
