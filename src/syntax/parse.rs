@@ -244,6 +244,7 @@ impl Builder<'_> {
             self.end_in_block(open.brace);
         }
         self.close_all();
+        self.tree.nodes.shrink_to_fit();
         if self.errors > TOLD {
             let more = self.errors - TOLD;
             self.diags.push(Diag {
@@ -325,6 +326,11 @@ impl Builder<'_> {
 
     fn unexpected(&mut self, at: usize, byte: u8, hint: Option<String>) {
         if self.damaged {
+            return;
+        }
+        if self.errors >= TOLD {
+            // Counted only: a file of 50 MB may be nothing else.
+            self.errors += 1;
             return;
         }
         let code = match byte {
