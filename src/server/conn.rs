@@ -110,8 +110,13 @@ fn entry_of(listener: &Listener, local: &ListenAddr) -> usize {
     listener.addrs.iter().position(|e| e.addr == *local).unwrap_or(listener.addrs.len().saturating_sub(1))
 }
 
+/// How long a kept connection may still bring a request once the process drains. A client that asks without a pause has
+/// its next request on the way when the connection would be closed under it; this lets it arrive, and its answer says
+/// `Connection: close`.
+const LAST_CALL: Duration = Duration::from_millis(500);
+
 /// Waits for a request; false: none will come. A connection that idles when the process drains is closed, unless a
-/// request is there already.
+/// request comes at once.
 async fn wait(conn: &mut ServerConn, thread: &ThreadState, limit: Duration, kept: bool) -> bool {
     if conn.has_input() {
         return true;
@@ -128,7 +133,7 @@ async fn wait(conn: &mut ServerConn, thread: &ThreadState, limit: Duration, kept
     let idle = tokio::select! {
         biased;
         idle = conn.wait(limit) => idle,
-        () = drained => conn.wait(Duration::ZERO).await,
+        () = drained => conn.wait(limit.min(LAST_CALL)).await,
     };
     matches!(idle, Ok(Idle::Ready))
 }
