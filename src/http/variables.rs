@@ -1,8 +1,9 @@
 //! A request as a source of variables.
 
 use super::{Attempt, Request, attempt};
-use crate::plan::{Content, ListenAddr, Root, Var, VarId};
+use crate::plan::{Content, ListenAddr, Proxy, ProxyTo, Root, Var, VarId};
 use crate::rt::clock;
+use crate::values::{self, Host};
 use crate::vars::{self, Source};
 use crate::wire::{Framing, KnownField, Version};
 
@@ -48,6 +49,13 @@ fn number(value: impl itoa::Integer, out: &mut Vec<u8>) -> bool {
 fn msec(value: u64, out: &mut Vec<u8>) -> bool {
     vars::push_msec(value, out);
     true
+}
+
+fn without_scheme(url: &[u8]) -> &[u8] {
+    match url.split_at_checked(7) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"http://") => rest,
+        _ => url,
+    }
 }
 
 /// A field's name against the name in a variable: no case, and `_` where a variable cannot say `-`.
@@ -155,11 +163,8 @@ impl Request {
             V::Status => self.status(out),
             V::BytesSent => number(self.bytes_sent, out),
             V::BodyBytesSent => number(self.bytes_sent.saturating_sub(self.header_size), out),
-            V::ProxyHost => self.proxy().is_some_and(|p| {
-                vars::eval(&p.host, self, out);
-                true
-            }),
-            V::ProxyPort => self.proxy().is_some_and(|p| text(&p.port, out)),
+            V::ProxyHost => self.proxy().is_some_and(|p| self.proxy_host(p, out)),
+            V::ProxyPort => self.proxy().is_some_and(|p| self.proxy_port(p, out)),
             V::StickyStatus => self.sticky_status.is_some_and(|s| text(s, out)),
             V::StickyPeer => self.sticky_peer.as_deref().is_some_and(|s| text(s, out)),
             V::UpstreamAddr => self.each(out, |a, out| text(a.addr.text(&self.plan), out)),
@@ -189,11 +194,40 @@ impl Request {
         })
     }
 
-    fn proxy(&self) -> Option<&crate::plan::Proxy> {
+    fn proxy(&self) -> Option<&Proxy> {
         match &self.location().content {
             Content::Proxy(p) => Some(p),
             _ => None,
         }
+    }
+
+    /// `$proxy_host`: what `proxy_pass` says, or what its variables say for this request.
+    fn proxy_host(&self, proxy: &Proxy, out: &mut Vec<u8>) -> bool {
+        let ProxyTo::Variable(template) = &proxy.to else {
+            vars::eval(&proxy.host, self, out);
+            return true;
+        };
+        let given = vars::eval_to_vec(template, self);
+        values::url(without_scheme(&given)).is_ok_and(|address| {
+            match address.host {
+                Host::Unix(_) => text("localhost", out),
+                _ => text(address.host_text, out),
+            };
+            if let Some(port) = address.port.filter(|p| *p != 80) {
+                out.push(b':');
+                number(port, out);
+            }
+            true
+        })
+    }
+
+    fn proxy_port(&self, proxy: &Proxy, out: &mut Vec<u8>) -> bool {
+        let ProxyTo::Variable(template) = &proxy.to else { return text(&proxy.port, out) };
+        let given = vars::eval_to_vec(template, self);
+        values::url(without_scheme(&given)).is_ok_and(|address| match address.host {
+            Host::Unix(_) => true,
+            _ => number(address.port.unwrap_or(80), out),
+        })
     }
 
     fn status(&self, out: &mut Vec<u8>) -> bool {

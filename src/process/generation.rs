@@ -12,6 +12,7 @@ use crate::server::{Leaving, Queue};
 use crate::sys::{self, Ids};
 
 use super::sockets::{Refused, Sockets};
+use super::temp_dirs;
 
 #[derive(Debug)]
 pub(crate) struct Generation {
@@ -32,6 +33,7 @@ impl Generation {
         say: &Logs,
     ) -> Result<Self, Refused> {
         let ids = worker_ids(&plan, say)?;
+        temp_dirs::make(&plan, ids.as_ref().map(|i| i.uid), say)?;
         let logs = open_logs(&plan, error_log, say)?;
         logs.console(say.has_console());
         let sockets = Sockets::open(&plan.listeners, plan.process.workers as usize, old, &logs)?;

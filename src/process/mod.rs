@@ -14,6 +14,7 @@ mod signals;
 mod single;
 mod sockets;
 mod start;
+mod temp_dirs;
 mod upgrade;
 
 pub use load::{load, report};

@@ -159,10 +159,7 @@ async fn one(req: &mut Request, conn: &mut ServerConn, limits: &Limits, serving:
                 http::set_uri(req).ok();
             }
             http::choose_server(req);
-            let line = req.head.target().is_empty() || refusal.status == 414 || refusal.status == 505;
-            let part = if line { "line" } else { "headers" };
-            let text = &refusal.text;
-            thread.log_error(req, Severity::Info, format_args!("{text} while reading client request {part}"));
+            thread.log_error(req, Severity::Info, format_args!("{}", refusal.text));
             req.lingering = refusal.status == 494;
             let step = http::error(req, conn, thread, refusal.status).await;
             let after = finish(step, req, conn, serving).await;
