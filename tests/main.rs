@@ -13,6 +13,7 @@ mod framing;
 mod grammar;
 mod process_options;
 mod process_signals;
+mod requests;
 mod seeds;
 mod sessions;
 mod support;
