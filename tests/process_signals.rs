@@ -187,6 +187,37 @@ fn reloads_under_load_lose_no_request() {
 }
 
 #[test]
+fn threads_that_come_back_get_their_share() {
+    let spread = |threads| conf(threads, "a");
+    let mut daemon = Daemon::start(&spread(3));
+    for threads in [1, 3] {
+        daemon.rewrite(&spread(threads));
+        let old = worker(&daemon);
+        daemon.signal("HUP");
+        eventually("the old worker ends", || (!children(daemon.pid()).contains(&old)).then_some(()));
+    }
+    // A thread that answered has used processor time or at least been woken for it.
+    let new = worker(&daemon);
+    let switches = |tid: &str| {
+        let text = std::fs::read_to_string(format!("/proc/{new}/task/{tid}/status")).unwrap_or_default();
+        let line =
+            text.lines().find(|l| l.starts_with("voluntary_ctxt_switches")).unwrap_or_default().to_owned();
+        line.split_whitespace().last().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let tids: Vec<String> = std::fs::read_dir(format!("/proc/{new}/task"))
+        .unwrap()
+        .filter_map(|e| e.unwrap().file_name().into_string().ok())
+        .filter(|t| *t != new.to_string())
+        .collect();
+    assert_eq!(tids.len(), 3);
+    let before: Vec<u64> = tids.iter().map(|t| switches(t)).collect();
+    eventually("every thread has had connections", || {
+        get(daemon.port(8080), "/");
+        tids.iter().zip(&before).all(|(t, b)| switches(t) >= b + 3).then_some(())
+    });
+}
+
+#[test]
 fn what_waits_in_a_queue_at_the_end_is_answered() {
     let mut daemon = Daemon::start(&conf(1, "a"));
     let worker = worker(&daemon);

@@ -159,12 +159,18 @@ impl Sockets {
         gone
     }
 
-    /// Where an address lost queues against `old`, no new connection goes to those any more.
+    /// Where an address lost queues against `old`, no new connection goes to those any more; where it did not, all get
+    /// their share.
     pub(crate) fn steer(&self, old: &Sockets, logs: &Logs) {
         for group in &self.groups {
             let had = old.groups.iter().find(|g| g.addr == group.addr).map_or(0, |g| g.queues.len());
             let has = group.queues.len();
-            let Some(first) = group.queues.first().filter(|_| had > has) else { continue };
+            let Some(first) = group.queues.first() else { continue };
+            if had <= has {
+                // What an earlier reload steered must reach the queues that are new; mostly there is nothing to undo.
+                let _ = sys::steer_no_more(first.as_fd());
+                continue;
+            }
             if let Err(e) = sys::steer(first.as_fd(), u32::try_from(has).unwrap_or(1)) {
                 let why = sys::err_text(&e);
                 logs.main(
