@@ -119,9 +119,11 @@ async fn drive(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, m
 pub fn choose_server(req: &mut Request) {
     let plan = req.plan.clone();
     let Some(entry) = req.conn.listen_entry(&plan) else { return };
-    let host = req.head.host().unwrap_or_default().to_vec();
-    let found =
-        host::find_server(&entry.names, &host, |regex| run_regex(req, &plan, regex, &host) == Ok(true));
+    // Lent out while a regex may fill the request's captures.
+    let head = std::mem::take(&mut req.head);
+    let host = head.host().unwrap_or_default();
+    let found = host::find_server(&entry.names, host, |regex| run_regex(req, &plan, regex, host) == Ok(true));
+    req.head = head;
     req.server = found.unwrap_or(entry.default_server);
     req.loc = req.server().root;
 }
