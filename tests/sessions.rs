@@ -147,9 +147,12 @@ fn maxidle_and_maxlife_date_the_cookie_and_end_it() {
     assert_eq!(parts[2], (now - 1000).to_string(), "the first visit stays: {pin}");
     assert!(parts[1].parse::<u64>().unwrap() >= now, "the last visit moves: {pin}");
 
-    for stale in
-        [value(now - 100, now - 1000), value(now - 30, now - 4000), format!("route={}", md5(&b.addr()))]
-    {
+    // A cookie from before `maxidle` was turned on has no dates: it is honoured, and dated from now on.
+    let undated = with_cookie(&daemon, &format!("route={}", md5(&b.addr())));
+    assert_eq!(undated.text(), "b");
+    assert_eq!(undated.cookie("route").unwrap().split('|').count(), 3);
+
+    for stale in [value(now - 100, now - 1000), value(now - 30, now - 4000)] {
         let texts: Vec<String> = (0..4).map(|_| with_cookie(&daemon, &stale).text()).collect();
         assert!(texts.contains(&"a".to_owned()), "{stale} is balanced: {texts:?}");
         let pin = with_cookie(&daemon, &stale).cookie("route").unwrap();

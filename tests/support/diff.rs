@@ -55,7 +55,7 @@ pub fn same_where(
 
 /// An answer without what may differ between two runs: dates, versions, ports, the prefix.
 fn normal(bytes: &[u8], daemon: &Daemon) -> String {
-    let text = String::from_utf8_lossy(bytes).into_owned();
+    let text = String::from_utf8_lossy(&unchunked(bytes)).into_owned();
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
         let name = line.split(':').next().unwrap_or_default();
@@ -69,6 +69,30 @@ fn normal(bytes: &[u8], daemon: &Daemon) -> String {
     }
     out = out.replace(&daemon.prefix().display().to_string(), "%%DIR%%");
     without_version(&out)
+}
+
+/// A chunked answer with its body in one chunk: where a sender cuts is its own affair.
+fn unchunked(bytes: &[u8]) -> Vec<u8> {
+    let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|i| i + 4) else {
+        return bytes.to_vec();
+    };
+    let (head, mut rest) = bytes.split_at(end);
+    if !String::from_utf8_lossy(head).contains("Transfer-Encoding: chunked") {
+        return bytes.to_vec();
+    }
+    let mut body = Vec::new();
+    loop {
+        let size = rest.windows(2).position(|w| w == b"\r\n").and_then(|i| {
+            let line = std::str::from_utf8(&rest[..i]).ok()?;
+            Some((i + 2, usize::from_str_radix(line, 16).ok()?))
+        });
+        let Some((line, size)) = size else { return bytes.to_vec() };
+        if size == 0 || rest.len() < line + size + 2 {
+            return [head, format!("{:x}\r\n", body.len()).as_bytes(), &body, b"\r\n", rest].concat();
+        }
+        body.extend_from_slice(&rest[line..line + size]);
+        rest = &rest[line + size + 2..];
+    }
 }
 
 fn without_version(text: &str) -> String {
