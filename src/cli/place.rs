@@ -4,7 +4,7 @@
 //! with nginx: `-c` or `conf/nginx.conf`, `-e` or `logs/error.log`, both under the prefix. Otherwise the prefix is the
 //! current directory, and without `-c` the first file there is of [`SEARCH`] is taken, `conf.d/tenrec.conf` of the
 //! package after the first when Cargo runs the program. An error log that nobody named is the standard error where
-//! there is no `logs` folder. A configuration in /etc/nginx brings its prefix along.
+//! there is no `logs` folder. A configuration in /etc/nginx brings its prefix along, the one nginx's own packages have.
 
 use std::ffi::OsStr;
 use std::io;
@@ -38,7 +38,8 @@ impl Place {
             None => {
                 let here = std::env::current_dir()?;
                 let conf = if args.conf.is_none() { Some(search(&here)) } else { None };
-                let etc = conf.as_deref() == Some(Path::new(SYSTEM));
+                let named = conf.as_deref().or(args.conf.as_deref().map(Path::new));
+                let etc = named.is_some_and(|c| c.starts_with("/etc/nginx"));
                 (slash(if etc { Path::new("/etc/nginx") } else { &here }), conf)
             }
         };

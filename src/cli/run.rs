@@ -51,7 +51,13 @@ fn run(argv: Vec<OsString>) -> u8 {
         argv,
         greet: terminal,
     };
-    let builtin = builtin(&options, args.test);
+    let named = args.error_log.is_some();
+    let builtin = if named || options.error_log.is_some() {
+        builtin(&options, args.test)
+    } else {
+        // The standard error for want of a folder is nobody's log: scripts expect the program's lines there.
+        Logs::console_alone()
+    };
     let mut loaded = process::load(&options);
     let plan = loaded.plan.take();
     let conf = options.conf.display();

@@ -53,6 +53,12 @@ impl Logs {
         Self::of(main)
     }
 
+    /// No log at all: what is a warning or worse goes to the standard error, as nginx's program lines.
+    pub fn console_alone() -> Self {
+        let console = AtomicBool::new(true);
+        Self { sinks: Vec::new(), main: Vec::new(), access: Vec::new(), console }
+    }
+
     /// Opens every log of `plan`. `default` (`None`: the standard error) is the error log of a configuration that names
     /// no file for one.
     pub fn open(plan: &Plan, default: Option<&Path>) -> Result<Self, OpenError> {
