@@ -273,10 +273,9 @@ fn a_websocket_goes_to_its_session() {
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Name: {name}\r\n\r\n"
             );
             let mut buf = [0; 4];
-            out.write_all(head.as_bytes()).is_ok()
-                && std::io::Read::read_exact(out, &mut buf).is_ok()
-                && out.write_all(&buf).is_ok()
-                && false
+            let read = out.write_all(head.as_bytes()).and_then(|()| std::io::Read::read_exact(out, &mut buf));
+            let _ = read.and_then(|()| out.write_all(&buf));
+            false
         })
     };
     let (a, b) = (echo("a"), echo("b"));
@@ -294,5 +293,73 @@ fn a_websocket_goes_to_its_session() {
         let answer = client.response();
         assert_eq!((answer.status, answer.header("X-Name").as_deref()), (101, Some("b")));
         assert_eq!(client.send("ping").rest(), b"ping");
+    }
+}
+
+/// An address of 127.0.0.1 at which nobody listens.
+fn nobody() -> String {
+    let port = crate::support::daemon::free_port();
+    format!("127.0.0.1:{port}")
+}
+
+#[test]
+fn nginxs_cookie_goes_with_the_proxys_own_error_too() {
+    let (gone, alive) = (nobody(), Origin::says("alive"));
+    let daemon = front_with(&format!("server {gone};"), "sticky_cookie_insert s;", "");
+    let answer = get(daemon.port(8080), "/");
+    assert_eq!((answer.status, answer.cookie("s")), (502, Some(format!("s={}", md5(&gone)))));
+
+    let servers = format!("server {gone} max_fails=0; server {} max_fails=0;", alive.addr());
+    let daemon = front_with(&servers, "sticky cookie s path=/x;", "");
+    for _ in 0..3 {
+        let answer = get(daemon.port(8080), "/");
+        let set: Vec<&str> = answer.all("Set-Cookie").collect();
+        assert_eq!(set, [format!("s={}; path=/x", md5(&alive.addr()))], "one cookie, of the last peer");
+    }
+    let daemon = front_with(&format!("server {gone} down;"), "sticky cookie s;", "");
+    let answer = get(daemon.port(8080), "/");
+    assert_eq!((answer.status, answer.header("Set-Cookie")), (502, None), "nobody was chosen");
+}
+
+#[test]
+fn a_peer_that_refuses_is_disabled_while_connecting() {
+    let (gone, alive) = (nobody(), Origin::says("alive"));
+    let daemon = front_with(&format!("server {gone}; server {};", alive.addr()), "", "");
+    assert_eq!(get(daemon.port(8080), "/").text(), "alive");
+    daemon.logged("error.log", "upstream server temporarily disabled while connecting to upstream,");
+    let next = "proxy_next_upstream http_503;";
+    let busy = Origin::sends("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", true);
+    let daemon = front(&[&busy, &alive], "", next);
+    assert_eq!(get(daemon.port(8080), "/").text(), "alive");
+    let while_reading = "upstream server temporarily disabled while reading response header from upstream,";
+    daemon.logged("error.log", while_reading);
+}
+
+#[test]
+fn a_location_hides_what_it_names_and_leaves_other_sessions_alone() {
+    let (x, y) = (Origin::says("x"), Origin::says("y"));
+    let daemon = Daemon::start(&format!(
+        "pid tenrec.pid; error_log error.log info;\nevents {{ }}\nhttp {{ access_log off;\n\
+         upstream x {{ session_sticky cookie=SX option=indirect; server {}; }}\n\
+         upstream y {{ session_sticky cookie=SXY; server {}; }}\n\
+         server {{ listen 127.0.0.1:%%8080%%; session_sticky_hide_cookie upstream=x;\n\
+         location / {{ proxy_pass http://y; }}\n\
+         location /x {{ proxy_pass http://x; }}\n\
+         location /static {{ return 200 static; }} }}\n}}\n",
+        x.addr(),
+        y.addr()
+    ));
+    let (in_x, in_y) = (format!("SX={}", md5(&x.addr())), format!("SXY={}", md5(&y.addr())));
+    let both = format!("a=1; {in_x}; {in_y}; ASX=2");
+    let answer = with_cookie(&daemon, &both);
+    assert_eq!((answer.text(), answer.header("Set-Cookie")), ("y".to_owned(), None));
+    assert_eq!(y.last().header("Cookie"), Some(format!("a=1; {in_y}; ASX=2").as_str()));
+    let answer = with_cookie(&daemon, &in_x);
+    assert_eq!(answer.cookie("SXY"), Some(in_y.clone()), "its own cookie, under its own name");
+    assert_eq!((answer.cookie("SX"), y.last().header("Cookie")), (None, None));
+    for cookie in ["", "SX=1"] {
+        let field = if cookie.is_empty() { String::new() } else { format!("Cookie: {cookie}\r\n") };
+        let answer = get_with(daemon.port(8080), "/static", &field);
+        assert_eq!((answer.text(), answer.header("Set-Cookie")), ("static".to_owned(), None));
     }
 }

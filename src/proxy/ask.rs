@@ -70,6 +70,7 @@ impl Exchange<'_> {
             self.out.action = Action::ReadingHead;
             self.wait(link).await?;
         }
+        self.out.action = Action::ReadingHead;
         self.req.has_upstream_head = true;
         let took = self.since_attempt();
         let status = self.req.upstream_head.status;

@@ -12,8 +12,8 @@ use super::request::Outgoing;
 use super::thread::{LocPlan, ProxyThread};
 use crate::balance::{self, Outcome as Ending};
 use crate::diag::Severity;
-use crate::http::{Attempt, AttemptAddr, Request, ThreadState};
-use crate::plan::{Content, PeerAddr, PeerId, Plan, Proxy, Upstream, UpstreamId};
+use crate::http::{Attempt, AttemptAddr, FieldIx, OutHead, Request, ThreadState};
+use crate::plan::{Content, PeerAddr, PeerId, Plan, Proxy, Sticky, Upstream, UpstreamId};
 use crate::rt::{Rng, clock};
 use crate::sticky::{self, Answer, Place, Ticket};
 use crate::vars;
@@ -46,6 +46,8 @@ pub(super) struct Exchange<'a> {
     pub(super) upstream: Option<UpstreamId>,
     pub(super) ticket: Ticket,
     pub(super) hidden: bool,
+    /// The `Set-Cookie` of the peer at hand, where it does not wait for the answer.
+    pub(super) announced: Option<FieldIx>,
     pub(super) started: Instant,
     pub(super) attempt_started: Instant,
 }
@@ -90,6 +92,7 @@ pub async fn pass(
                 upstream,
                 ticket: Ticket::OFF,
                 hidden: false,
+                announced: None,
                 started: now,
                 attempt_started: now,
             };
@@ -113,8 +116,8 @@ impl<'a> Exchange<'a> {
             self.ticket = sticky::read(upstream, lines, now);
             self.hidden = sticky::hides(self.proxy, id, upstream);
         }
-        let hiding = self.upstream().filter(|_| self.hidden);
-        self.out.write(self.req, self.proxy, &self.made.head, uri, hiding);
+        let hiding = sticky::hidden(self.proxy, &self.plan.upstreams, self.upstream);
+        self.out.write(self.req, self.proxy, &self.made.head, uri, &hiding);
         if !self.req.attempts.is_empty() {
             self.req.attempts.push(Attempt::default());
         }
@@ -160,6 +163,7 @@ impl<'a> Exchange<'a> {
             }
             _ => return Some(Outcome::Error(500)),
         };
+        self.announce(peer);
         let mut fresh = false;
         let (fault, link) = loop {
             let kept = match (self.upstream, peer) {
@@ -203,11 +207,8 @@ impl<'a> Exchange<'a> {
         drop(link);
         let ending = if fault.blames_peer() { Ending::Failed } else { Ending::Next };
         if choice.finish(ending, unix_secs()) {
-            self.log(
-                Severity::Warn,
-                Action::ReadingHead,
-                format_args!("upstream server temporarily disabled"),
-            );
+            let action = self.out.action;
+            self.log(Severity::Warn, action, format_args!("upstream server temporarily disabled"));
         }
         if fault == Fault::Timeout {
             let action = self.out.action;
@@ -305,6 +306,20 @@ impl<'a> Exchange<'a> {
         report::log(self.thread, self.req, level, &self.out.url, action, text);
     }
 
+    /// nginx's cookie is there from the moment its peer is chosen, whatever becomes of the request then; the next peer's
+    /// takes its place.
+    fn announce(&mut self, peer: Option<PeerId>) {
+        let (Some(upstream), Some(peer)) = (self.upstream(), peer) else { return };
+        if !matches!(upstream.sticky, Some(Sticky::Cookie(_))) {
+            return;
+        }
+        let mut session = Answer::new(upstream, &self.ticket, peer, 0, self.hidden, unix_secs());
+        let mut out = std::mem::take(&mut self.req.out);
+        out.hide_opt(self.announced.take());
+        self.announced = issue(&mut session, self.req, &mut out);
+        self.req.out = out;
+    }
+
     /// Turns the peer's head into the client's.
     pub(super) fn fill_head(&mut self, peer: Option<PeerId>) {
         let mut out = std::mem::take(&mut self.req.out);
@@ -316,9 +331,6 @@ impl<'a> Exchange<'a> {
             }
             _ => None,
         };
-        if let Some(session) = session.as_mut().filter(|s| s.place() == Place::Before) {
-            issue(session, req, &mut out);
-        }
         self.made.answer.fill(
             head,
             self.proxy,
@@ -337,11 +349,10 @@ impl<'a> Exchange<'a> {
     }
 }
 
-fn issue(session: &mut Answer<'_>, req: &Request, out: &mut crate::http::OutHead) {
+fn issue(session: &mut Answer<'_>, req: &Request, out: &mut OutHead) -> Option<FieldIx> {
     let mut value = Vec::with_capacity(96);
-    if session.issue(|template, to| vars::eval(template, req, to), &mut value) {
-        out.push(b"Set-Cookie", &value);
-    }
+    let any = session.issue(|template, to| vars::eval(template, req, to), &mut value);
+    any.then(|| out.push(b"Set-Cookie", &value))
 }
 
 pub(super) fn unix_secs() -> i64 {

@@ -99,14 +99,14 @@ impl Outgoing {
         report::write_url(name, unix, uri, &mut self.url);
     }
 
-    /// Writes the head. `hiding`: the upstream whose session cookie the peer is not to see.
+    /// Writes the head. `hiding`: the upstreams whose session cookies the peer is not to see.
     pub(super) fn write(
         &mut self,
         req: &Request,
         proxy: &Proxy,
         plan: &HeadPlan,
         uri: &Uri,
-        hiding: Option<&Upstream>,
+        hiding: &[&Upstream],
     ) {
         let made = proxy.set_body.as_ref().map(|template| vars::eval_to_vec(template, req));
         let framing = self.framing(req, made.as_deref());
@@ -137,18 +137,18 @@ impl Outgoing {
                 let before = out.len();
                 out.extend_from_slice(name);
                 out.extend_from_slice(b": ");
-                match hiding {
-                    Some(upstream) if field.id == KnownField::Cookie => {
-                        match sticky::hide(upstream, value, out) {
-                            Change::Keep => out.extend_from_slice(value),
-                            Change::Replace => {}
-                            Change::Drop => {
-                                out.truncate(before);
-                                continue;
-                            }
-                        }
+                let change = if hiding.is_empty() || field.id != KnownField::Cookie {
+                    Change::Keep
+                } else {
+                    sticky::hide(hiding, value, out)
+                };
+                match change {
+                    Change::Keep => out.extend_from_slice(value),
+                    Change::Replace => {}
+                    Change::Drop => {
+                        out.truncate(before);
+                        continue;
                     }
-                    _ => out.extend_from_slice(value),
                 }
                 out.extend_from_slice(b"\r\n");
             }

@@ -6,7 +6,7 @@
 //! let ticket = sticky::read(upstream, cookie_lines, now);
 //! if ticket.refused() { 502 with `sticky::expire` as its Set-Cookie }
 //! … balance: Request { pin: ticket.pin(), .. } …
-//! per Cookie line to the peer, when `sticky::hides(proxy, id, upstream)`: `sticky::hide`
+//! per Cookie line to the peer: `sticky::hide(&sticky::hidden(proxy, upstreams, own), line, out)`
 //! let mut answer = Answer::new(upstream, &ticket, peer, status, hidden, now);
 //! per Set-Cookie of the peer: `answer.relay`; where `answer.place()` says: `answer.issue`
 //! log: `ticket.status(peer)`
@@ -21,7 +21,7 @@ mod ticket;
 mod tests;
 
 pub use answer::{Answer, Place, expire};
-pub use hide::{hide, hides};
+pub use hide::{Hidden, hidden, hide, hides};
 pub use ticket::{Status, Ticket, read};
 
 /// What becomes of a field's value.

@@ -4,7 +4,7 @@ use super::*;
 
 fn hidden(upstream: &Upstream, line: &str) -> Option<String> {
     let mut out = Vec::new();
-    match hide(upstream, line.as_bytes(), &mut out) {
+    match hide(&[upstream], line.as_bytes(), &mut out) {
         Change::Keep => Some(line.to_owned()),
         Change::Replace => Some(String::from_utf8(out).unwrap()),
         Change::Drop => None,

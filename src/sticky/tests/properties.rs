@@ -38,7 +38,7 @@ proptest! {
     fn hiding_leaves_a_well_formed_line_of_all_the_others(line in line()) {
         let up = tengine(|s| s.indirect = true);
         let mut out = Vec::new();
-        let change = hide(&up, line.as_bytes(), &mut out);
+        let change = hide(&[&up], line.as_bytes(), &mut out);
         let all = names(&line);
         let others: Vec<_> = all.iter().filter(|(n, v)| n != "route" || v.is_none()).cloned().collect();
         match change {
@@ -91,7 +91,7 @@ proptest! {
         prop_assert_eq!(back.status(back.pin()), Status::Hit);
         let mut out = Vec::new();
         if mode == StickyMode::Prefix {
-            prop_assert_eq!(hide(&up, ours.as_bytes(), &mut out), Change::Replace);
+            prop_assert_eq!(hide(&[&up], ours.as_bytes(), &mut out), Change::Replace);
             prop_assert_eq!(String::from_utf8(out).unwrap(), format!("route={value}"));
         }
     }
@@ -105,7 +105,7 @@ proptest! {
         ] {
             let t = read(&up, [&bytes[..]], NOW);
             let mut out = Vec::new();
-            hide(&up, &bytes, &mut out);
+            hide(&[&up], &bytes, &mut out);
             Answer::new(&up, &t, PeerId(0), 200, true, NOW).relay(&bytes, &mut out);
         }
     }
