@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each behaviour uses a part of the support")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod architecture;
 mod config;
 mod demo;

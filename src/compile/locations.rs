@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::Builder;
 use super::proxy::Redirects;
 use crate::config::{
-    self, Access, AddHeader, Core, ExpiresSetting, Found, Headers, Level, Location, Proxy, Server, Srv, Step,
-    Text, TryFile, sticky,
+    self, Access, AddHeader, Core, ExpiresSetting, Found, Gate, Headers, Level, Location, Proxy, Server, Srv,
+    Step, Text, TryFile, sticky,
 };
 use crate::diag::Severity;
 use crate::plan::{self, Content, ErrorTo, LocId, LocSet, Root, ServerId, Template, TryFiles, TryLast};
@@ -19,6 +19,7 @@ pub struct Effective {
     core: Rc<Core>,
     headers: Rc<Headers>,
     access: Option<Rc<Access>>,
+    gate: Rc<Gate>,
     pub proxy: Rc<Proxy>,
     pub sticky: Rc<sticky::Hiding>,
     pub redirects: Redirects,
@@ -33,6 +34,7 @@ impl Effective {
             core: Rc::default(),
             headers: Rc::default(),
             access: None,
+            gate: Rc::default(),
             proxy: Rc::default(),
             sticky: Rc::default(),
             redirects: Redirects::default(),
@@ -58,6 +60,10 @@ impl Effective {
         }
         if let Some(access) = &level.access {
             inner.access = Some(Rc::new((**access).clone()));
+            inner.set = None;
+        }
+        if let Some(gate) = &level.gate {
+            inner.gate = Rc::new((**gate).clone());
             inner.set = None;
         }
         if let Some(proxy) = &level.proxy {
@@ -310,6 +316,7 @@ impl Builder<'_> {
         };
         LocSet {
             internal: core.internal(),
+            gate: at.gate.rules(),
             root: self.root(&core.root()),
             index: core.index().iter().map(|t| self.names.template(t)).collect(),
             error_pages: self.error_pages(&core, named),

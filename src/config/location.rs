@@ -3,6 +3,7 @@
 use super::access::Access;
 use super::core::{Core, ErrorPage};
 use super::cx::{Here, PassSeen, show};
+use super::gate::Gate;
 use super::headers::Headers;
 use super::proxy::{Pass, PassTo, Proxy};
 use super::text::{Pattern, Text};
@@ -17,6 +18,7 @@ pub struct Level {
     pub core: Option<Box<Core>>,
     pub headers: Option<Box<Headers>>,
     pub access: Option<Box<Access>>,
+    pub gate: Option<Box<Gate>>,
     pub proxy: Option<Box<Proxy>>,
     pub sticky: Option<Box<sticky::Hiding>>,
 }
@@ -33,6 +35,8 @@ impl Level {
             self.headers.get_or_insert_default().read(cx, d);
         } else if Access::knows(name) {
             self.access.get_or_insert_default().read(cx, d);
+        } else if Gate::knows(name) {
+            self.gate.get_or_insert_default().read(cx, d);
         } else if sticky::Hiding::knows(name) {
             let mut diags = crate::diag::Diags::new();
             self.sticky.get_or_insert_default().read(d, &mut diags);

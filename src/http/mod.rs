@@ -9,6 +9,7 @@ pub mod body;
 mod content;
 mod context;
 mod filters;
+mod gate;
 mod host;
 mod out;
 mod pages;

@@ -1,7 +1,7 @@
 //! The life of a request between its head and its answer: nginx's phases, error pages and internal redirects.
 
 use super::context::Bytes;
-use super::{Request, ThreadState, content, host, pages, respond, route, uri};
+use super::{Request, ThreadState, content, gate, host, pages, respond, route, uri};
 use crate::diag::Severity;
 use crate::plan::{Content, ErrorTo, LocId, Plan, RegexId, Return};
 use crate::vars;
@@ -236,6 +236,9 @@ async fn location_phase(req: &mut Request, conn: &mut ServerConn, thread: &Threa
     let Some(location) = plan.locations.get(loc.ix()) else { return Next::Status(500) };
     if let Some(ret) = &location.ret {
         return do_return(req, conn, thread, ret).await;
+    }
+    if let Some(status) = gate::refused(req, thread) {
+        return Next::Status(status);
     }
     if let Some(tries) = &location.try_files
         && let Some(next) = content::try_files(req, thread, tries)

@@ -53,6 +53,8 @@ impl Deref for Location {
 #[derive(Debug, Clone)]
 pub struct LocSet {
     pub internal: bool,
+    /// `allow` and `deny`, in order.
+    pub gate: Vec<GateRule>,
     pub root: Root,
     pub index: Vec<Template>,
     pub error_pages: Vec<ErrorPage>,
@@ -263,4 +265,20 @@ pub enum LogEscape {
     Default,
     Json,
     None,
+}
+
+/// `allow` or `deny`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GateRule {
+    pub allow: bool,
+    pub who: Who,
+}
+
+/// Whom a rule speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    All,
+    /// Clients on a unix socket.
+    Unix,
+    Network(crate::values::Cidr),
 }
