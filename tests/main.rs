@@ -10,6 +10,7 @@ mod differential;
 mod directive_fixtures;
 mod directives;
 mod faults;
+mod fmt;
 mod framing;
 mod grammar;
 mod process_options;

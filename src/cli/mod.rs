@@ -3,8 +3,11 @@
 //! Never touches: sockets, requests.
 
 mod args;
+mod fmt;
 mod place;
 mod run;
+mod sub;
 mod version;
+mod write;
 
 pub use run::main;

@@ -14,6 +14,7 @@ use crate::sys::{self, Signal};
 
 use super::args::{Args, Control};
 use super::place::Place;
+use super::sub;
 use super::version;
 
 /// Runs the command line `args` (the program's name first) and returns the exit code.
@@ -22,6 +23,9 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 fn run(argv: Vec<OsString>) -> u8 {
+    if let Some(code) = sub::run(&argv) {
+        return code;
+    }
     let args = match Args::parse(&argv) {
         Ok(args) => args,
         Err(text) => {

@@ -3,12 +3,16 @@
 //! Never touches: the name or meaning of any directive, the file system.
 
 mod foreign;
+mod format;
 mod lexer;
 mod parse;
+mod pieces;
 mod print;
 mod tree;
 
+pub use format::format;
 pub use parse::parse;
+pub use pieces::{Part, Piece, pieces};
 pub use print::print;
 pub use tree::{Body, Node, NodeId, Quote, Tree, Word};
 

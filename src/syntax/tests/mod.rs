@@ -2,6 +2,7 @@
 
 mod errors;
 mod foreign;
+mod layout;
 mod properties;
 mod words;
 

@@ -1,0 +1,147 @@
+//! Subcommands: words that nginx's command line does not have. Each has a file of its own.
+
+use std::ffi::OsString;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+
+use crate::sys;
+
+use super::fmt;
+
+/// One subcommand, as help, completions and the manual tell it.
+pub(super) struct Command {
+    pub(super) name: &'static str,
+    /// What may follow the options.
+    pub(super) operands: &'static str,
+    pub(super) about: &'static str,
+    pub(super) flags: &'static [Flag],
+    run: fn(Words) -> Result<u8, String>,
+}
+
+/// `--NAME`, or `--NAME=VALUE`.
+pub(super) struct Flag {
+    pub(super) name: &'static str,
+    pub(super) value: Option<&'static str>,
+    pub(super) about: &'static str,
+}
+
+pub(super) const COMMANDS: &[Command] = &[Command {
+    name: "fmt",
+    operands: "FILE…|-",
+    about: "bring files into nginx's style; no word and no comment changes",
+    flags: &[Flag {
+        name: "check",
+        value: None,
+        about: "write nothing; name what is not in style and exit with 1",
+    }],
+    run: fmt::run,
+}];
+
+/// Options and operands of a subcommand.
+#[derive(Default)]
+pub(super) struct Words {
+    given: Vec<(&'static str, OsString)>,
+    pub(super) operands: Vec<OsString>,
+}
+
+impl Words {
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// The last value given.
+    pub(super) fn value(&self, name: &str) -> Option<&OsString> {
+        self.given.iter().rev().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    fn read(flags: &'static [Flag], args: &[OsString]) -> Result<Self, String> {
+        let mut out = Self::default();
+        let mut rest = args.iter();
+        while let Some(word) = rest.next() {
+            let bytes = word.as_bytes();
+            if bytes == b"--" {
+                out.operands.extend(rest.by_ref().cloned());
+            } else if let Some(option) = bytes.strip_prefix(b"--") {
+                let (name, value) = match option.iter().position(|&b| b == b'=') {
+                    Some(at) => (&option[..at], option.get(at + 1..)),
+                    None => (option, None),
+                };
+                let Some(flag) = flags.iter().find(|f| f.name.as_bytes() == name) else {
+                    return Err(format!("unknown option \"{}\"", word.to_string_lossy()));
+                };
+                let value = match (flag.value, value) {
+                    (None, None) => OsString::new(),
+                    (None, Some(_)) => return Err(format!("option \"--{}\" takes no value", flag.name)),
+                    (Some(_), Some(value)) => std::ffi::OsStr::from_bytes(value).to_owned(),
+                    (Some(what), None) => match rest.next() {
+                        Some(next) => next.clone(),
+                        None => return Err(format!("option \"--{}\" requires {what}", flag.name)),
+                    },
+                };
+                out.given.push((flag.name, value));
+            } else if bytes.len() > 1 && bytes.starts_with(b"-") {
+                return Err(format!("unknown option \"{}\"", word.to_string_lossy()));
+            } else {
+                out.operands.push(word.clone());
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// Runs the subcommand of a command line (the program's name first) and returns the exit code; `None`: there is none.
+pub(super) fn run(argv: &[OsString]) -> Option<u8> {
+    let name = argv.get(1)?;
+    let command = COMMANDS.iter().find(|c| name == c.name)?;
+    let args = argv.get(2..).unwrap_or_default();
+    if args.iter().any(|a| a == "--help" || a == "-h") {
+        print(help(command).as_bytes());
+        return Some(0);
+    }
+    let outcome = Words::read(command.flags, args).and_then(command.run);
+    Some(outcome.unwrap_or_else(|text| {
+        say(&format!("{}: {text}", command.name));
+        1
+    }))
+}
+
+fn help(command: &Command) -> String {
+    let mut out = format!("Usage: tenrec {}", command.name);
+    if !command.flags.is_empty() {
+        out += " [OPTION…]";
+    }
+    if !command.operands.is_empty() {
+        out += &format!(" {}", command.operands);
+    }
+    out += &format!("\n\n{}\n", command.about);
+    if !command.flags.is_empty() {
+        out += "\nOptions:\n";
+    }
+    for flag in command.flags {
+        let name = match flag.value {
+            Some(value) => format!("--{}={value}", flag.name),
+            None => format!("--{}", flag.name),
+        };
+        out += &format!("  {name:<22} {}\n", flag.about);
+    }
+    out
+}
+
+/// A line about what went wrong.
+pub(super) fn say(text: &str) {
+    sys::write_stderr(format!("tenrec: {text}\n").as_bytes());
+}
+
+/// To the standard output. A reader that has gone is no failure.
+pub(super) fn print(text: &[u8]) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text).and_then(|()| out.flush());
+}
+
+/// The standard input to its end.
+pub(super) fn stdin() -> Result<Vec<u8>, String> {
+    let mut text = Vec::new();
+    let read = io::stdin().lock().read_to_end(&mut text);
+    read.map_err(|e| format!("standard input: {}", sys::err_text(&e)))?;
+    Ok(text)
+}
