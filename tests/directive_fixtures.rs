@@ -34,6 +34,12 @@ fn fixtures() -> Vec<PathBuf> {
 
 /// What the check says of a file: `LINE: SEVERITY: MESSAGE` and, indented, the hint; then what is ignored.
 fn said(path: &Path) -> String {
+    told(path, true)
+}
+
+/// As [`said`], with or without what follows from the statuses of rows (not supported, ignored): a snapshot of that
+/// would be stale whenever a directive becomes more than planned.
+fn told(path: &Path, statuses: bool) -> String {
     let mut map = SourceMap::new();
     let mut diags = Diags::new();
     let file = map.add(path.display().to_string(), std::fs::read(path).unwrap().into(), None);
@@ -42,6 +48,9 @@ fn said(path: &Path) -> String {
     directives::check(&conf, &mut diags);
     let mut out = String::new();
     for diag in diags.iter() {
+        if !statuses && diag.message.contains(" is not supported by tenrec") {
+            continue;
+        }
         let line = diag.at.map_or(0, |(f, o)| conf.map.file(f).line_col(o).0);
         let _ = writeln!(out, "{line}: {}: {}", diag.severity.word(), diag.message);
         if let Some(hint) = &diag.hint {
@@ -49,6 +58,10 @@ fn said(path: &Path) -> String {
         }
     }
     for ignored in directives::inert(&conf) {
+        assert_eq!(ignored.row.status, Status::Inert, "{}", ignored.row.name);
+        if !statuses {
+            continue;
+        }
         let line = conf.map.file(ignored.span.file).line_col(ignored.span.start).0;
         let _ = writeln!(out, "{line}: ignored: {}", ignored.row.name);
     }
@@ -59,7 +72,7 @@ fn said(path: &Path) -> String {
 fn fixtures_say_what_their_snapshots_say() {
     let mut stale = Vec::new();
     for path in fixtures() {
-        let (snap, said) = (path.with_extension("snap"), said(&path));
+        let (snap, said) = (path.with_extension("snap"), told(&path, false));
         if bless() {
             std::fs::write(&snap, &said).unwrap();
         } else if std::fs::read_to_string(&snap).ok().as_ref() != Some(&said) {

@@ -301,8 +301,7 @@ fn nginx_says_the_same_of_wrong_files() {
     let Some(nginx) = daemon::nginx() else { return skipped("nginx_says_the_same", "no nginx here") };
     let rows = directives::all().iter().filter(|r| r.origin == Origin::Nginx && r.name != "include");
     let files: Vec<String> = rows.enumerate().flat_map(|(i, row)| wrong(row, i)).collect();
-    let version = std::process::Command::new(nginx.path()).arg("-v").output().unwrap().stderr;
-    let same_version = String::from_utf8_lossy(&version).contains("nginx/1.31.");
+    let same_version = daemon::nginx_is_current(&nginx);
     let mut differ = Vec::new();
     let mut unknown = 0;
     std::thread::scope(|scope| {

@@ -33,6 +33,12 @@ pub fn nginx() -> Option<Program> {
     named.into_iter().chain(known).find(|p| p.is_file()).map(Program::Nginx)
 }
 
+/// Whether that nginx is of the version whose behaviour tenrec follows; an older one differs in places.
+pub fn nginx_is_current(nginx: &Program) -> bool {
+    let said = Command::new(nginx.path()).arg("-v").output().unwrap().stderr;
+    String::from_utf8_lossy(&said).contains("nginx/1.31.")
+}
+
 static TAKEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
 
 /// A port of 127.0.0.1 that the kernel called free and that no other test of this run was given.
