@@ -6,7 +6,7 @@ use crate::support::diff::{Exchange, same, same_where};
 use crate::support::origin::Origin;
 
 /// A backend that answers with the head and body that reached it, and with fields that a proxy has to think about.
-fn echo() -> Origin {
+pub fn echo() -> Origin {
     Origin::new(|r, out| {
         let mut body = r.head.clone().into_bytes();
         body.extend_from_slice(&r.body);
@@ -49,13 +49,13 @@ fn requests(list: &[&str]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn compare(test: &str, conf: &str, files: &[(&str, &[u8])], list: &[&str]) {
+pub fn compare(test: &str, conf: &str, files: &[(&str, &[u8])], list: &[&str]) {
     let bytes = requests(list);
     let exchanges: Vec<Exchange<'_>> = bytes.iter().map(|b| Exchange { port: 8080, bytes: b }).collect();
     same(test, conf, files, &exchanges);
 }
 
-fn http(body: &str) -> String {
+pub fn http(body: &str) -> String {
     format!(
         "pid p.pid; error_log error.log;\nworker_processes 1;\nevents {{ }}\nhttp {{\naccess_log off;\n{body}\n}}\n"
     )

@@ -16,6 +16,7 @@ mod grammar;
 mod process_options;
 mod process_signals;
 mod requests;
+mod rewrite;
 mod seeds;
 mod sessions;
 mod support;

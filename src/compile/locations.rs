@@ -11,7 +11,9 @@ use crate::config::{
     Step, Text, TryFile, sticky,
 };
 use crate::diag::Severity;
-use crate::plan::{self, Content, ErrorTo, LocId, LocSet, Root, ServerId, Template, TryFiles, TryLast};
+use crate::plan::{
+    self, Content, ErrorTo, LocId, LocMatch, LocSet, Root, ServerId, Template, TryFiles, TryLast,
+};
 
 /// The settings in effect at a level; a family that a level leaves alone is its parent's.
 #[derive(Clone)]
@@ -142,7 +144,7 @@ fn children(locations: &[Location]) -> Vec<Vec<u32>> {
 fn names(locations: &[Location], inside: Option<&Vec<u32>>) -> Named {
     let mut named = Named::new();
     for &i in inside.into_iter().flatten() {
-        if let Some(location) = locations.get(i as usize).filter(|l| l.kind == plan::LocMatch::Named) {
+        if let Some(location) = locations.get(i as usize).filter(|l| l.kind == LocMatch::Named) {
             named.entry(location.name.clone()).or_insert(LocId(i));
         }
     }
@@ -181,7 +183,7 @@ fn check_buffers(proxy: &Proxy, found: &mut Found, close: Option<config::Place>)
     }
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     fn server(&mut self, server: &Server, root: LocId, named: Named) -> plan::Server {
         let mut srv: Srv = server.srv.clone();
         srv.inherit(&self.http.srv);
@@ -201,7 +203,6 @@ impl Builder<'_> {
             root,
             router: location.map(|l| l.router.clone()).unwrap_or_default(),
             named,
-            ret: location.and_then(|l| l.ret.clone()),
             header_timeout: srv.header_timeout(),
             header_buffer: srv.header_buffer(),
             large_buffers: srv.large_buffers(),
@@ -214,13 +215,13 @@ impl Builder<'_> {
 
     fn location(
         &mut self,
-        location: &Location,
+        location: &'a Location,
         inner: &Effective,
         named: &Named,
         router: plan::LocRouter,
         set: Arc<LocSet>,
     ) -> plan::Location {
-        let content = match &location.content {
+        let content = match self.content(location) {
             config::Content::Static => Content::Static,
             config::Content::StubStatus => Content::StubStatus,
             config::Content::EmptyGif => Content::EmptyGif,
@@ -229,10 +230,6 @@ impl Builder<'_> {
                 None => Content::Static,
             },
         };
-        let ret = location
-            .ret
-            .as_ref()
-            .map(|r| plan::Return { code: r.code, text: r.text.as_ref().map(|t| self.names.template(t)) });
         plan::Location {
             kind: location.kind.clone(),
             name: location.name.clone(),
@@ -240,10 +237,22 @@ impl Builder<'_> {
             router,
             auto_redirect: matches!(content, Content::Proxy(_)) && location.name.ends_with(b"/"),
             content,
-            ret,
+            own_content: location.own_content,
+            program: self.program(location),
             try_files: location.try_files.as_ref().map(|t| self.try_files(t, named)),
             set,
         }
+    }
+
+    /// What answers in a location; in an `if`, unless it says so itself, what does in the location around it.
+    fn content(&self, location: &'a Location) -> &'a config::Content {
+        let http = self.http;
+        let mut at = location;
+        while at.kind == LocMatch::If && !at.own_content {
+            let Some(outer) = at.parent.and_then(|p| http.locations.get(p)) else { break };
+            at = outer;
+        }
+        &at.content
     }
 
     fn try_files(&mut self, files: &[TryFile], named: &Named) -> TryFiles {
@@ -335,6 +344,8 @@ impl Builder<'_> {
             msie_padding: core.msie_padding(),
             log_not_found: core.log_not_found(),
             log_subrequest: core.log_subrequest(),
+            rewrite_log: core.rewrite_log(),
+            uninitialized_variable_warn: core.uninitialized_variable_warn(),
             max_body: core.max_body(),
             body_buffer: core.body_buffer(),
             body_timeout: core.body_timeout(),

@@ -10,6 +10,7 @@ mod names;
 mod program;
 mod proxy;
 mod routers;
+mod script;
 pub mod upstream;
 mod vars;
 

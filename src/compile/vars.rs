@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::config::{Found, Pattern, Place, Step, Text, Tok, show};
 use crate::diag::Severity;
-use crate::plan::{Part, Regex, RegexId, SlotId, Template, Var, VarId};
+use crate::plan::{self, Made, Part, Regex, RegexId, SlotId, Template, Var, VarId};
 
 /// What the configuration calls by name.
 #[derive(Debug, Default)]
@@ -18,7 +18,8 @@ pub struct Names {
 #[derive(Debug)]
 struct Slot {
     name: Box<str>,
-    defined: bool,
+    /// `None`: it is named, and nothing makes it.
+    made: Option<Made>,
 }
 
 /// A prefix, what its variables are, and whether `_` stands for `-`.
@@ -52,21 +53,10 @@ impl Names {
 
     /// A variable by its lower-case name. One that nothing defines gets a slot too; [`Names::finish`] says so.
     pub fn var(&mut self, name: &str) -> Var {
-        if let Some(id) = VarId::from_name(name) {
-            return Var::Fixed(id);
-        }
         if let Some(&slot) = self.by_name.get(name) {
             return Var::Slot(slot);
         }
-        for (prefix, var, dashes) in OPEN {
-            if let Some(rest) = name.strip_prefix(prefix)
-                && !rest.is_empty()
-            {
-                let rest = if dashes { rest.replace('_', "-") } else { rest.to_owned() };
-                return var(rest.into_bytes().into());
-            }
-        }
-        Var::Slot(self.slot(name))
+        known(name).unwrap_or_else(|| Var::Slot(self.slot(name)))
     }
 
     fn slot(&mut self, name: &str) -> SlotId {
@@ -74,18 +64,36 @@ impl Names {
             return slot;
         }
         let slot = SlotId(self.slots.len() as u32);
-        self.slots.push(Slot { name: name.into(), defined: false });
+        self.slots.push(Slot { name: name.into(), made: None });
         self.by_name.insert(name.into(), slot);
         slot
     }
 
-    /// Defines a variable that the configuration makes.
+    /// Defines the variable of a named group.
     pub fn define(&mut self, name: &str) -> SlotId {
-        let slot = self.slot(&name.to_ascii_lowercase());
-        if let Some(slot) = self.slots.get_mut(slot.ix()) {
-            slot.defined = true;
+        let id = self.slot(&name.to_ascii_lowercase());
+        if let Some(slot) = self.slots.get_mut(id.ix())
+            && matches!(slot.made, None | Some(Made::Set | Made::Var(_)))
+        {
+            slot.made = Some(Made::Capture);
         }
-        slot
+        id
+    }
+
+    /// Defines a variable that `set` makes, by its lower-case name. Until it is set, `$http_NAME` and its like are
+    /// what they are by themselves.
+    pub fn set(&mut self, name: &str) {
+        let made = match known(name) {
+            Some(Var::Fixed(_)) => return,
+            Some(var) => Made::Var(var),
+            None => Made::Set,
+        };
+        let id = self.slot(name);
+        if let Some(slot) = self.slots.get_mut(id.ix())
+            && slot.made.is_none()
+        {
+            slot.made = Some(made);
+        }
     }
 
     /// Compiles a regex; equal ones are one.
@@ -130,13 +138,29 @@ impl Names {
     }
 
     /// The slots by number; a name that is used and never defined is said, at the end of `http`.
-    pub fn finish(&self, close: Option<Place>, found: &mut Found) -> Vec<Box<str>> {
-        for slot in self.slots.iter().filter(|s| !s.defined) {
-            let words = format!("unknown \"{}\" variable", slot.name);
-            found.late(close, Step::Variables, Severity::Emerg, None, words);
-        }
-        self.slots.iter().map(|s| s.name.clone()).collect()
+    pub fn finish(&mut self, close: Option<Place>, found: &mut Found) -> Vec<plan::Slot> {
+        let slots = std::mem::take(&mut self.slots);
+        let finish = |slot: Slot| {
+            if slot.made.is_none() {
+                let words = format!("unknown \"{}\" variable", slot.name);
+                found.late(close, Step::Variables, Severity::Emerg, None, words);
+            }
+            plan::Slot { name: slot.name, made: slot.made.unwrap_or(Made::Set) }
+        };
+        slots.into_iter().map(finish).collect()
     }
+}
+
+/// A variable that is known without the configuration.
+fn known(name: &str) -> Option<Var> {
+    if let Some(id) = VarId::from_name(name) {
+        return Some(Var::Fixed(id));
+    }
+    OPEN.iter().find_map(|(prefix, var, dashes)| {
+        let rest = name.strip_prefix(prefix)?;
+        let rest = if *dashes { rest.replace('_', "-") } else { rest.to_owned() };
+        Some(var(rest.into_bytes().into()))
+    })
 }
 
 /// nginx's line for a regex that does not compile.

@@ -14,7 +14,7 @@ use crate::source::Dir;
 use crate::values;
 
 family! {
-    /// `ngx_http_core_module`, `ngx_http_index_module`: what may stand in `http`, `server` and `location`.
+    /// `ngx_http_core_module`, `ngx_http_index_module`, flags of `ngx_http_rewrite_module`: what may stand in `http`, `server` and `location`.
     pub struct Core {
         /// `root` or `alias`.
         "root" | "alias" => root: Root = root, Root::default();
@@ -34,6 +34,8 @@ family! {
         "msie_padding" => msie_padding: bool = set::flag, true;
         "log_not_found" => log_not_found: bool = set::flag, true;
         "log_subrequest" => log_subrequest: bool = set::flag, false;
+        "rewrite_log" => rewrite_log: bool = set::flag, false;
+        "uninitialized_variable_warn" => uninitialized_variable_warn: bool = set::flag, true;
         /// Bytes; 0: no limit.
         "client_max_body_size" => max_body: u64 = set::off, 1 << 20;
         /// Bytes; nginx: two pages.

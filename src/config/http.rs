@@ -4,6 +4,7 @@ use super::access::Formats;
 use super::listen::Listen;
 use super::location::{Level, Location};
 use super::names::{self, ServerName};
+use super::script::Script;
 use super::srv::Srv;
 use super::{Cx, Place, Step, upstream};
 use crate::diag::Diags;
@@ -34,6 +35,17 @@ pub struct Server {
     pub root: usize,
     /// The `{`.
     pub at: Place,
+}
+
+/// A block of a server that is being read.
+struct Open<'c> {
+    /// The location that it is.
+    at: usize,
+    /// The location that has its script: an `if`'s is the one around it.
+    script: usize,
+    /// The operation of an `if` that ends with the block.
+    condition: Option<usize>,
+    rest: Children<'c>,
 }
 
 impl Http {
@@ -71,13 +83,19 @@ impl Http {
         let mut server = Server { srv: Srv::default(), names: Vec::new(), listens: Vec::new(), root, at };
         let mut listening = false;
         self.locations.push(Location::server_itself(self.servers.len(), at));
-        let mut open: Vec<(usize, Children<'_>)> = vec![(root, block.children())];
-        while let Some((at, children)) = open.last_mut() {
-            let at = *at;
-            let Some(d) = children.next() else {
+        let mut open = vec![Open { at: root, script: root, condition: None, rest: block.children() }];
+        while let Some(inner) = open.last_mut() {
+            let (at, script) = (inner.at, inner.script);
+            let Some(d) = inner.rest.next() else {
+                let condition = inner.condition;
                 open.pop();
-                if let Some(&(outer, _)) = open.last() {
-                    cx.loc = self.locations.get(outer).map(Location::here).unwrap_or_default();
+                if let Some(location) = self.locations.get_mut(script)
+                    && let Some(opened) = condition
+                {
+                    location.script.close(opened);
+                }
+                if let Some(outer) = open.last() {
+                    cx.loc = self.locations.get(outer.at).map(Location::here).unwrap_or_default();
                 }
                 continue;
             };
@@ -94,8 +112,23 @@ impl Http {
                     let Some(parent) = self.locations.get(at) else { continue };
                     if let Some(location) = Location::open(cx, d, (at, parent)) {
                         cx.loc = location.here();
-                        open.push((self.locations.len(), d.children()));
+                        let at = self.locations.len();
+                        open.push(Open { at, script: at, condition: None, rest: d.children() });
                         self.locations.push(location);
+                    }
+                }
+                "if" => {
+                    let new = self.locations.len();
+                    let Some(parent) = self.locations.get_mut(at) else { continue };
+                    let condition = parent.script.open(cx, d, new);
+                    let location = Location::condition(d, (at, parent));
+                    cx.loc = location.here();
+                    open.push(Open { at: new, script: at, condition, rest: d.children() });
+                    self.locations.push(location);
+                }
+                name if Script::knows(name) => {
+                    if let Some(location) = self.locations.get_mut(script) {
+                        location.script.read(cx, d);
                     }
                 }
                 name if Srv::knows(name) => server.srv.read(cx, d),

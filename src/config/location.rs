@@ -6,6 +6,7 @@ use super::cx::{Here, PassSeen, show};
 use super::gate::Gate;
 use super::headers::Headers;
 use super::proxy::{Pass, PassTo, Proxy};
+use super::script::Script;
 use super::text::{Pattern, Text};
 use super::{Cx, Place, sticky};
 use crate::plan::LocMatch;
@@ -58,9 +59,11 @@ pub struct Location {
     pub parent: Option<usize>,
     pub level: Level,
     pub content: Content,
+    /// `content` was said in this block.
+    pub own_content: bool,
     pub try_files: Option<Vec<TryFile>>,
-    /// The first `return`.
-    pub ret: Option<Return>,
+    /// `set`, `if`, `rewrite` …; those of an `if` are its parent's.
+    pub script: Script,
     /// The `{`.
     pub at: Place,
 }
@@ -87,12 +90,6 @@ pub enum TryFile {
     Last(Text),
 }
 
-#[derive(Debug, Clone)]
-pub struct Return {
-    pub code: u16,
-    pub text: Option<Text>,
-}
-
 impl Location {
     pub fn server_itself(server: usize, at: Place) -> Self {
         Self {
@@ -103,8 +100,9 @@ impl Location {
             parent: None,
             level: Level::default(),
             content: Content::Static,
+            own_content: false,
             try_files: None,
-            ret: None,
+            script: Script::default(),
             at,
         }
     }
@@ -144,6 +142,15 @@ impl Location {
         Some(location)
     }
 
+    /// The inside of an `if` in `parent`: what is not said there is the parent's.
+    pub fn condition(d: Dir<'_>, parent: (usize, &Self)) -> Self {
+        let mut location = Self::server_itself(parent.1.server, d.at());
+        location.kind = LocMatch::If;
+        location.name.clone_from(&parent.1.name);
+        location.parent = Some(parent.0);
+        location
+    }
+
     /// What the readers of its directives are told of it.
     pub fn here(&self) -> Here {
         let pass = match &self.content {
@@ -153,7 +160,7 @@ impl Location {
         };
         Here {
             name: self.name.clone(),
-            named: self.kind == LocMatch::Named,
+            named: matches!(self.kind, LocMatch::Named | LocMatch::If),
             regex: self.kind == LocMatch::Regex,
             pass,
         }
@@ -164,22 +171,19 @@ impl Location {
         match d.name() {
             "proxy_pass" => {
                 let mut pass = match &self.content {
-                    Content::Proxy(pass) => Some(pass.clone()),
+                    Content::Proxy(pass) if self.own_content => Some(pass.clone()),
                     _ => None,
                 };
                 Pass::read(cx, d, &mut pass);
                 if let Some(pass) = pass {
                     self.content = Content::Proxy(pass);
+                    self.own_content = true;
                     cx.loc.pass = self.here().pass;
                 }
             }
-            "stub_status" => self.content = Content::StubStatus,
-            "empty_gif" => self.content = Content::EmptyGif,
-            "return" => {
-                let ret = Return::read(cx, d);
-                if self.ret.is_none() {
-                    self.ret = ret;
-                }
+            "stub_status" | "empty_gif" => {
+                self.content = if d.name() == "empty_gif" { Content::EmptyGif } else { Content::StubStatus };
+                self.own_content = true;
             }
             "try_files" => try_files(cx, d, &mut self.try_files),
             _ => self.level.read(cx, d),
@@ -220,26 +224,6 @@ fn misplaced(location: &Location, parent: &Location) -> Option<String> {
     }
     let outside = location.kind != LocMatch::Regex && !location.name.starts_with(&parent.name);
     outside.then(|| format!("location \"{name}\" is outside location \"{outer}\""))
-}
-
-impl Return {
-    fn read(cx: &mut Cx<'_>, d: Dir<'_>) -> Option<Self> {
-        let word = d.arg(0);
-        let url = || [&b"http://"[..], b"https://", b"$scheme"].iter().any(|p| word.starts_with(p));
-        let (code, text) = match values::number(word) {
-            Some(code @ 0..=999) => (code as u16, d.args().get(1).map(|w| &w.value[..])),
-            None if d.args().len() == 1 && url() => (302, Some(word)),
-            _ => {
-                cx.emerg(d, format!("invalid return code \"{}\"", show(word)));
-                return None;
-            }
-        };
-        let text = match text {
-            Some(text) => Some(Text::read(cx, d, text)?),
-            None => None,
-        };
-        Some(Self { code, text })
-    }
 }
 
 fn try_files(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Vec<TryFile>>) {

@@ -1,12 +1,25 @@
 //! From a request's path to a file's.
 
 use super::Request;
+use super::context::Bytes;
+use crate::diag::Severity;
 use crate::plan::Root;
 use crate::vars;
 
 /// Appends the file that `uri` names below `root` or `alias`; gives how many bytes of it are the root. `None`: an
 /// alias of another location's path (the path was changed since it was chosen).
 pub(super) fn map(req: &Request, uri: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    if !req.valid_location && matches!(req.location().root, Root::Alias { .. }) {
+        req.thread.log_error(
+            req,
+            Severity::Error,
+            format_args!(
+                "\"alias\" cannot be used in location \"{}\" where URI was rewritten",
+                Bytes(&req.location().name)
+            ),
+        );
+        return None;
+    }
     match &req.location().root {
         Root::Root(path) => {
             vars::eval(path, req, out);

@@ -1,9 +1,10 @@
 //! The life of a request between its head and its answer: nginx's phases, error pages and internal redirects.
 
+use super::captures::run_regex;
 use super::context::Bytes;
-use super::{Request, ThreadState, content, gate, host, pages, respond, route, uri};
+use super::{Request, ThreadState, content, gate, host, pages, respond, route, script, uri};
 use crate::diag::Severity;
-use crate::plan::{Content, ErrorTo, LocId, Plan, RegexId, Return};
+use crate::plan::{Content, ErrorTo, LocId, Return};
 use crate::vars;
 use crate::wire::{BodyError, Framing, KnownField, Method, SendError, ServerConn};
 
@@ -20,15 +21,13 @@ pub enum Step {
     Failed(SendError),
 }
 
-/// A regex that ran into its limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RegexFailed;
-
 /// What the request does next.
 #[derive(Debug)]
 pub(super) enum Next {
     /// The server's own phase, then a location for the path.
     Server,
+    /// A location for the path.
+    Find,
     /// In this location, without a search (named ones).
     Location(LocId),
     /// Ends with this status.
@@ -108,6 +107,7 @@ async fn drive(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, m
     loop {
         next = match next {
             Next::Server => server_phase(req, conn, thread).await,
+            Next::Find => find_phase(req, conn, thread).await,
             Next::Location(loc) => location_phase(req, conn, thread, loc).await,
             Next::Status(status) => special_response(req, conn, thread, status).await,
             Next::Step(step) => return step,
@@ -128,41 +128,25 @@ pub fn choose_server(req: &mut Request) {
     req.loc = req.server().root;
 }
 
-/// Runs a regex for the request: a match fills its captures and named slots. `Err`: it could not be run.
-pub fn run_regex(
-    req: &mut Request,
-    plan: &Plan,
-    regex: RegexId,
-    subject: &[u8],
-) -> Result<bool, RegexFailed> {
-    let regex = plan.regexes.get(regex.ix()).ok_or(RegexFailed)?;
-    if regex.groups == 0 {
-        return regex.code.is_match(subject).map_err(|_| RegexFailed);
-    }
-    let Some(found) = regex.code.captures(subject).map_err(|_| RegexFailed)? else { return Ok(false) };
-    req.captures.subject.clear();
-    req.captures.subject.extend_from_slice(subject);
-    req.captures.groups.clear();
-    let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    for i in 0..=regex.groups {
-        let range = found.get(i).map_or((0, 0), |m| (small(m.start()), small(m.end())));
-        req.captures.groups.push(range);
-    }
-    for &(group, slot) in &regex.names {
-        if let (Some(value), Some(place)) = (found.get(group), req.slots.get_mut(slot.ix())) {
-            *place = Some(value.as_bytes().to_vec());
-        }
-    }
-    Ok(true)
-}
-
 async fn server_phase(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) -> Next {
     req.loc = req.server().root;
+    req.valid_location = true;
+    let plan = req.plan.clone();
+    if let Some(location) = plan.locations.get(req.loc.ix())
+        && let Some(program) = &location.program
+    {
+        match script::run(req, thread, &plan, program) {
+            script::End::On { .. } => {}
+            script::End::Return(ret) => return do_return(req, conn, thread, ret).await,
+            script::End::Status(status) => return Next::Status(status),
+        }
+    }
+    Next::Find
+}
+
+async fn find_phase(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) -> Next {
     let plan = req.plan.clone();
     let Some(server) = plan.servers.get(req.server.ix()) else { return Next::Status(500) };
-    if let Some(ret) = &server.ret {
-        return do_return(req, conn, thread, ret).await;
-    }
     let path = std::mem::take(&mut req.uri);
     let found = route::find(&plan, server.root, &server.router, &path, &mut |regex| {
         run_regex(req, &plan, regex, &path)
@@ -229,36 +213,69 @@ fn too_large(req: &mut Request, thread: &ThreadState) -> Option<u16> {
     Some(413)
 }
 
-async fn location_phase(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, loc: LocId) -> Next {
+/// The settings of a location hold from here on.
+pub(super) fn enter(req: &mut Request, loc: LocId) {
     req.loc = loc;
+    if req.location().own_content {
+        req.content = loc;
+    }
     keepalive_rules(req);
+}
+
+async fn location_phase(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, loc: LocId) -> Next {
+    req.content = loc;
+    enter(req, loc);
     let plan = req.plan.clone();
     let Some(location) = plan.locations.get(loc.ix()) else { return Next::Status(500) };
-    if let Some(ret) = &location.ret {
-        return do_return(req, conn, thread, ret).await;
+    if let Some(program) = location.program.as_deref().filter(|_| loc != req.server().root) {
+        match script::run(req, thread, &plan, program) {
+            script::End::On { changed: false } => {}
+            script::End::On { changed: true } => return search_again(req, thread),
+            script::End::Return(ret) => return do_return(req, conn, thread, ret).await,
+            script::End::Status(status) => return Next::Status(status),
+        }
     }
     if let Some(status) = gate::refused(req, thread) {
         return Next::Status(status);
     }
+    let Some(location) = plan.locations.get(req.loc.ix()) else { return Next::Status(500) };
     if let Some(tries) = &location.try_files
         && let Some(next) = content::try_files(req, thread, tries)
     {
         return next;
     }
-    match &location.content {
-        Content::Proxy(_) => Next::Step(Step::Proxy(loc)),
-        Content::Static => content::files(req, conn, thread).await,
-        Content::StubStatus => content::stub_status(req, conn, thread).await,
-        Content::EmptyGif => content::empty_gif(req, conn, thread).await,
+    let Some(said) = plan.locations.get(req.content.ix()) else { return Next::Status(500) };
+    match (&said.content, &location.content) {
+        (Content::Proxy(_), Content::Proxy(_)) => Next::Step(Step::Proxy(req.loc)),
+        (Content::Proxy(_), _) => {
+            // An `if` said it, and one after it holds.
+            thread.log_error(req, Severity::Error, format_args!("no upstream configuration"));
+            Next::Status(500)
+        }
+        (Content::Static, _) => content::files(req, conn, thread).await,
+        (Content::StubStatus, _) => content::stub_status(req, conn, thread).await,
+        (Content::EmptyGif, _) => content::empty_gif(req, conn, thread).await,
     }
+}
+
+/// A location's `rewrite` made another path: the location of that.
+fn search_again(req: &mut Request, thread: &ThreadState) -> Next {
+    req.uri_changes = req.uri_changes.saturating_sub(1);
+    if req.uri_changes == 0 {
+        thread.log_error(
+            req,
+            Severity::Error,
+            format_args!("rewrite or internal redirection cycle while processing \"{}\"", Bytes(&req.uri)),
+        );
+        return Next::Status(500);
+    }
+    req.loc = req.server().root;
+    Next::Find
 }
 
 async fn do_return(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, ret: &Return) -> Next {
     if ret.code >= 400 && ret.text.is_none() {
-        return match req.err_status {
-            0 => Next::Status(ret.code),
-            kept => Next::Status(kept),
-        };
+        return Next::Status(ret.code);
     }
     if let Err(next) = discard(req, conn, thread).await {
         return next;

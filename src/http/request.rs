@@ -1,11 +1,12 @@
 //! Everything that is known about one request.
 
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::range::Ranges;
-use super::{Attempt, OutHead, ThreadState};
+use super::{Attempt, Captures, OutHead, ThreadState};
 use crate::plan::{ListenAddr, ListenEntry, LocId, Location, Plan, Server, ServerId};
 use crate::wire::{Framing, Method, RequestHead, ResponseHead};
 
@@ -44,26 +45,6 @@ impl ConnInfo {
     }
 }
 
-/// Captures of the last regex that was run for the request: `$1` … `$9` read them.
-#[derive(Debug, Default)]
-pub struct Captures {
-    pub subject: Vec<u8>,
-    /// Ranges of `subject` by group, the whole match first; an empty range stands for a group that took no part.
-    pub groups: Vec<(u32, u32)>,
-}
-
-impl Captures {
-    pub fn clear(&mut self) {
-        self.subject.clear();
-        self.groups.clear();
-    }
-
-    pub fn get(&self, group: usize) -> Option<&[u8]> {
-        let &(from, to) = self.groups.get(group)?;
-        self.subject.get(from as usize..to as usize)
-    }
-}
-
 /// One request, from the first byte of its head to its log line. There is one a connection: [`Request::reset`] makes
 /// it ready for the next request and keeps the buffers.
 #[derive(Debug)]
@@ -86,11 +67,18 @@ pub struct Request {
 
     pub server: ServerId,
     pub loc: LocId,
-    pub captures: Captures,
+    /// The location that says what answers: another one than `loc` in an `if` that does not say it.
+    pub(super) content: LocId,
+    /// Asking for a variable may run a regex of its table.
+    pub captures: RefCell<Captures>,
     /// Values of the variables that the configuration made.
-    pub slots: Vec<Option<Vec<u8>>>,
+    pub slots: RefCell<Vec<Option<Vec<u8>>>>,
+    /// How many tables are being looked things up in, one for the other.
+    pub(super) depth: Cell<u8>,
 
-    /// Reached by an internal redirect.
+    /// The path is one that the location was chosen by: no `rewrite … break` changed it.
+    pub valid_location: bool,
+    /// Reached by an internal redirect or a `rewrite`.
     pub internal: bool,
     /// Internal redirects left; 0: 500.
     pub uri_changes: u8,
@@ -120,6 +108,8 @@ pub struct Request {
     /// The parts that are sent.
     pub ranges: Ranges,
 
+    /// `set $limit_rate`
+    pub limit_rate: Option<u64>,
     pub out: OutHead,
     /// The head of the answer is in the output buffer.
     pub head_sent: bool,
@@ -144,7 +134,7 @@ pub struct Request {
     pub sticky_status: Option<&'static str>,
     pub sticky_peer: Option<Box<str>>,
     /// `$request_id`, made when it is first asked for.
-    pub(super) id: std::cell::Cell<Option<[u8; 16]>>,
+    pub(super) id: Cell<Option<[u8; 16]>>,
 }
 
 impl Request {
@@ -163,8 +153,11 @@ impl Request {
             valid_unparsed_uri: true,
             server: ServerId(0),
             loc: LocId(0),
-            captures: Captures::default(),
-            slots: vec![None; slots],
+            content: LocId(0),
+            captures: RefCell::default(),
+            slots: RefCell::new(vec![None; slots]),
+            depth: Cell::new(0),
+            valid_location: true,
             internal: false,
             uri_changes: 0,
             error_page: false,
@@ -178,6 +171,7 @@ impl Request {
             disable_not_modified: false,
             allow_ranges: false,
             ranges: Ranges::All,
+            limit_rate: None,
             out: OutHead::default(),
             head_sent: false,
             header_only: false,
@@ -191,7 +185,7 @@ impl Request {
             has_upstream_head: false,
             sticky_status: None,
             sticky_peer: None,
-            id: std::cell::Cell::new(None),
+            id: Cell::new(None),
         };
         request.reset();
         request
@@ -207,8 +201,11 @@ impl Request {
         self.uri.clear();
         self.args.clear();
         self.valid_unparsed_uri = true;
-        self.captures.clear();
-        self.slots.fill(None);
+        self.content = self.loc;
+        self.captures.get_mut().clear();
+        self.slots.get_mut().fill(None);
+        self.depth.set(0);
+        self.valid_location = true;
         self.internal = false;
         self.uri_changes = MAX_URI_CHANGES;
         self.error_page = false;
@@ -222,6 +219,7 @@ impl Request {
         self.disable_not_modified = false;
         self.allow_ranges = false;
         self.ranges = Ranges::All;
+        self.limit_rate = None;
         self.out.clear();
         self.head_sent = false;
         self.header_only = false;

@@ -143,6 +143,75 @@ pub fn escape_path(raw: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends `raw` as the value of an argument (nginx's `NGX_ESCAPE_ARGS`).
+pub fn escape_arg(raw: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for &b in raw {
+        let plain = (b'!'..0x7f).contains(&b)
+            && !matches!(
+                b,
+                b'"' | b'#'
+                    | b'%'
+                    | b'&'
+                    | b'+'
+                    | b';'
+                    | b'<'
+                    | b'>'
+                    | b'?'
+                    | b'\\'
+                    | b'^'
+                    | b'`'
+                    | b'{'
+                    | b'|'
+                    | b'}'
+            );
+        if plain {
+            out.push(b);
+        } else {
+            out.extend_from_slice(&[b'%', HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);
+        }
+    }
+}
+
+/// The target of a redirect without the escapes that a path does not need, up to its first `?` (nginx's
+/// `NGX_UNESCAPE_REDIRECT`).
+pub fn unescape_redirect(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&b, tail)) = rest.split_first() {
+        rest = tail;
+        match b {
+            b'?' => {
+                out.push(b);
+                break;
+            }
+            b'%' => {
+                let Some((&first, tail)) = rest.split_first() else { break };
+                rest = tail;
+                let Some(high) = hex(first) else {
+                    out.push(first);
+                    continue;
+                };
+                let Some((&second, tail)) = rest.split_first() else { break };
+                rest = tail;
+                // A second digit that is none is lost with the escape, as in nginx.
+                let Some(low) = hex(second) else { continue };
+                match high << 4 | low {
+                    b'?' if second.is_ascii_alphabetic() => {
+                        out.push(b'?');
+                        break;
+                    }
+                    plain @ 0x26..=0x7e => out.push(plain),
+                    _ => out.extend_from_slice(&[b'%', first, second]),
+                }
+            }
+            _ => out.push(b),
+        }
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
 /// Where the path of an internal redirect's target ends and its query begins.
 pub fn split_args(uri: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr(b'?', uri) {

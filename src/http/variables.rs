@@ -27,8 +27,8 @@ impl Source for Request {
                 put(lines.filter_map(|(_, line, _)| vars::cookie(line, name)).next(), out)
             }
             Var::Arg(name) => put(vars::arg(&self.args, name), out),
-            Var::Capture(n) => put(self.captures.get(usize::from(*n)), out),
-            Var::Slot(slot) => put(self.slots.get(slot.ix()).and_then(|s| s.as_deref()), out),
+            Var::Capture(n) => put(self.captures.borrow().get(usize::from(*n)), out),
+            Var::Slot(slot) => self.slot(*slot, out),
         }
     }
 }
@@ -159,7 +159,7 @@ impl Request {
             V::NginxVersion => text(super::status::COMPATIBLE_VERSION, out),
             V::Pid => number(self.thread.pid, out),
             V::Pipe => text(".", out),
-            V::LimitRate => text("0", out),
+            V::LimitRate => number(self.limit_rate.unwrap_or(0), out),
             V::Status => self.status(out),
             V::BytesSent => number(self.bytes_sent, out),
             V::BodyBytesSent => number(self.bytes_sent.saturating_sub(self.header_size), out),

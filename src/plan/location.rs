@@ -19,6 +19,8 @@ pub enum LocMatch {
     PrefixNoRegex,
     Regex,
     Named,
+    /// An `if` inside a server or a location: what holds there once its condition did.
+    If,
 }
 
 /// One location, or a server block seen as one: what is its own. What it inherits or may hand on is in `set`, shared
@@ -32,8 +34,11 @@ pub struct Location {
     /// Nested locations.
     pub router: LocRouter,
     pub content: Content,
-    /// `return` here; it runs before `content`.
-    pub ret: Option<Return>,
+    /// `content` was said here. An `if` that does not say it has its location's, and goes on with what would have
+    /// answered there.
+    pub own_content: bool,
+    /// `set`, `if`, `rewrite` …: it runs before `content`. Those of an `if` are its location's.
+    pub program: Option<Box<super::Program>>,
     /// A prefix location ending in `/` with `proxy_pass`: a request for it without the `/` is redirected (301).
     pub auto_redirect: bool,
     /// Not inherited.
@@ -75,6 +80,8 @@ pub struct LocSet {
     pub msie_padding: bool,
     pub log_not_found: bool,
     pub log_subrequest: bool,
+    pub rewrite_log: bool,
+    pub uninitialized_variable_warn: bool,
 
     /// `client_max_body_size`; 0: no limit. Default 1m.
     pub max_body: u64,

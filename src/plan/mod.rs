@@ -4,13 +4,17 @@
 
 mod location;
 mod process;
+mod script;
 mod server;
+mod table;
 mod template;
 mod upstream;
 
 pub use location::*;
 pub use process::*;
+pub use script::*;
 pub use server::*;
+pub use table::*;
 pub use template::*;
 pub use upstream::*;
 
@@ -58,6 +62,6 @@ pub struct Plan {
     pub log_files: Vec<LogFile>,
     pub log_formats: Vec<LogFormat>,
     pub regexes: Vec<Regex>,
-    /// The names of the variables that the configuration made, by [`SlotId`].
-    pub slots: Vec<Box<str>>,
+    /// The variables that the configuration made, by [`SlotId`].
+    pub slots: Vec<Slot>,
 }

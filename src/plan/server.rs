@@ -16,8 +16,6 @@ pub struct Server {
     pub router: LocRouter,
     /// Named locations, `@` included.
     pub named: HashMap<Box<[u8]>, LocId>,
-    /// `return` in the server block.
-    pub ret: Option<super::Return>,
     /// `client_header_timeout`, default 60 s.
     pub header_timeout: Duration,
     /// `client_header_buffer_size`, default 1k.

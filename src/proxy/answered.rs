@@ -195,7 +195,8 @@ impl<'a> Exchange<'a> {
             let text = vars::eval_to_vec(template, self.req);
             crate::values::size(&text).unwrap_or(0)
         };
-        let client = ordered.or_else(|| self.location()?.limit_rate.as_ref().map(size)).unwrap_or(0);
+        let set = ordered.or(self.req.limit_rate);
+        let client = set.or_else(|| self.location()?.limit_rate.as_ref().map(size)).unwrap_or(0);
         let upstream = self.proxy.limit_rate.as_ref().map_or(0, size);
         [client, upstream].into_iter().filter(|n| *n > 0).min().unwrap_or(0)
     }

@@ -4,7 +4,7 @@ use super::destination::Uri;
 use super::exchange::Outcome;
 use super::head::{Framing, HeadPlan};
 use super::report::{self, Action};
-use super::target::{self, Asked};
+use super::target::{self, Asked, UriPart};
 use crate::http::body::{self, BodyFail};
 use crate::http::{Request, ThreadState};
 use crate::plan::{Proxy, ProxyVersion, Upstream};
@@ -125,7 +125,12 @@ impl Outgoing {
             args: &req.args,
             escape: req.internal || quoted(req),
         };
-        target::write(asked, uri.part(proxy.replaces), out);
+        let part = match uri.part(proxy.replaces) {
+            // A `rewrite … break` made the path, and it goes on whole.
+            UriPart::Prefix(..) if !req.valid_location => UriPart::None,
+            part => part,
+        };
+        target::write(asked, part, out);
         self.uri = (start, out.len());
         plan.write_top(proxy, framing, req, out);
         if proxy.pass_request_headers {

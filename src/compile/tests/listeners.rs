@@ -1,7 +1,7 @@
 //! Which sockets are bound, and which server an address and a name belong to.
 
 use super::plan;
-use crate::plan::{ListenAddr, Part, Plan, ServerId, Var};
+use crate::plan::{ListenAddr, Op, Part, Plan, Return, ServerId, Var};
 
 fn bound(plan: &Plan) -> Vec<(String, usize)> {
     let shown = |addr: &ListenAddr| match addr {
@@ -59,8 +59,9 @@ fn a_named_group_fills_the_slot_that_a_text_reads() {
         plan("server { listen 81; server_name ~^(?<Sub>.+)$; location / { return 200 $sub$http_x_y; } }");
     let regex = &plan.regexes[0];
     let (group, slot) = regex.names[0];
-    assert_eq!((group, &*plan.slots[slot.ix()]), (1, "sub"));
-    let ret = plan.locations[1].ret.as_ref().and_then(|r| r.text.as_ref()).expect("a text");
-    assert_eq!(ret.parts, [Part::Var(Var::Slot(slot)), Part::Var(Var::Http((*b"x-y").into()))]);
+    assert_eq!((group, &*plan.slots[slot.ix()].name), (1, "sub"));
+    let program = plan.locations[1].program.as_ref().expect("a program");
+    let [Op::Return(Return { text: Some(text), .. })] = &program.ops[..] else { panic!("{program:?}") };
+    assert_eq!(text.parts, [Part::Var(Var::Slot(slot)), Part::Var(Var::Http((*b"x-y").into()))]);
     assert_eq!(plan.listeners[0].addrs[0].names.regexes.len(), 1);
 }
