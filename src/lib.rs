@@ -38,4 +38,6 @@ pub mod server;
 
 pub mod process;
 
+pub mod migrate;
+
 pub mod cli;

@@ -13,6 +13,7 @@ mod faults;
 mod fmt;
 mod framing;
 mod grammar;
+mod migrate;
 mod process_options;
 mod process_signals;
 mod requests;

@@ -4,6 +4,7 @@
 
 mod args;
 mod fmt;
+mod migrate;
 mod place;
 mod run;
 mod sub;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::sys;
 
-use super::fmt;
+use super::{fmt, migrate};
 
 /// One subcommand, as help, completions and the manual tell it.
 pub(super) struct Command {
@@ -25,17 +25,27 @@ pub(super) struct Flag {
     pub(super) about: &'static str,
 }
 
-pub(super) const COMMANDS: &[Command] = &[Command {
-    name: "fmt",
-    operands: "FILE…|-",
-    about: "bring files into nginx's style; no word and no comment changes",
-    flags: &[Flag {
-        name: "check",
-        value: None,
-        about: "write nothing; name what is not in style and exit with 1",
-    }],
-    run: fmt::run,
-}];
+pub(super) const COMMANDS: &[Command] = &[
+    Command {
+        name: "fmt",
+        operands: "FILE…|-",
+        about: "bring files into nginx's style; no word and no comment changes",
+        flags: &[Flag {
+            name: "check",
+            value: None,
+            about: "write nothing; name what is not in style and exit with 1",
+        }],
+        run: fmt::run,
+    },
+    Command {
+        name: "migrate",
+        operands: "FILE…|-",
+        about: "write another system's configuration as one that tenrec runs, and what became of each line; \
+                exit with 1 if anything was dropped, with 2 if nothing could be written",
+        flags: migrate::FLAGS,
+        run: migrate::run,
+    },
+];
 
 /// Options and operands of a subcommand.
 #[derive(Default)]

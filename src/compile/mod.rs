@@ -14,7 +14,7 @@ mod script;
 pub mod upstream;
 mod vars;
 
-pub use load::{Loaded, load};
+pub use load::{Loaded, check, load};
 pub use program::{Builder, compile};
 pub use vars::Names;
 

@@ -1,0 +1,249 @@
+//! Listeners and route rules: servers and locations.
+
+use std::collections::BTreeSet;
+
+use super::super::Class;
+use super::super::json::{Node, Value};
+use super::super::model::{Line, Location, Server};
+use super::{Cx, Service};
+
+pub(super) fn convert(cx: &mut Cx, root: &Node) {
+    let mut ports = BTreeSet::new();
+    for listener in root.get("Listeners").map_or(&[][..], Node::items) {
+        if let Some(port) = open(cx, listener) {
+            ports.insert(port);
+        }
+    }
+    let Some(rules) = root.get("RouteRules") else { return };
+    let mut routed = BTreeSet::new();
+    for (key, hosts) in rules.fields() {
+        for word in key.split(',').map(str::trim) {
+            let port = word.parse::<u16>().ok().filter(|p| ports.contains(p));
+            let Some(port) = port else {
+                cx.ledger.drop_all(hosts, &format!("no HTTP listener has the port \"{word}\""));
+                continue;
+            };
+            if !routed.insert(port) {
+                cx.ledger.drop_all(hosts, &format!("the port {port} has rules already"));
+                continue;
+            }
+            port_rules(cx, port, hosts);
+        }
+    }
+}
+
+/// A listener that can be opened: its port.
+fn open(cx: &mut Cx, listener: &Node) -> Option<u16> {
+    let (at, port) = cx.ledger.number(listener, "Port")?;
+    let Some(port) = u16::try_from(port).ok().filter(|p| *p > 0) else {
+        cx.ledger.drop_all(listener, "no such port");
+        return None;
+    };
+    let protocol = listener.get("Protocol");
+    match protocol.map(|n| &n.value) {
+        None => {}
+        Some(Value::Text(word)) if word == "HTTP" => {}
+        Some(Value::Text(word)) => {
+            let note = match word.as_str() {
+                "HTTPS" | "TLS" => "needs TLS (listen … ssl)",
+                "TCP" | "UDP" => "needs \"stream\"",
+                _ => "no such protocol",
+            };
+            cx.ledger.drop_all(listener, note);
+            return None;
+        }
+        Some(_) => {
+            cx.ledger.drop_all(listener, "a text is expected here");
+            return None;
+        }
+    }
+    cx.ledger.exact(at, "");
+    if let Some(n) = protocol {
+        cx.ledger.exact(n, "");
+    }
+    if let Some((n, listen)) = cx.ledger.number(listener, "Listen") {
+        if listen == u32::from(port) {
+            cx.ledger.exact(n, "");
+        } else {
+            cx.ledger.dropped(n, "the port is listened on, not another one behind it");
+        }
+    }
+    Some(port)
+}
+
+fn port_rules(cx: &mut Cx, port: u16, hosts: &Node) {
+    let mut caught = false;
+    for (key, rule) in hosts.fields() {
+        let names: Vec<String> =
+            key.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect();
+        let all = names.iter().any(|n| n == "*");
+        let mut listen = vec!["listen".to_owned(), port.to_string()];
+        if all && !caught {
+            listen.push("default_server".to_owned());
+        }
+        caught |= all;
+        let bad = names.iter().find(|n| n.contains(|c: char| c.is_whitespace() || "$;{}\"'\\~/".contains(c)));
+        if let Some(bad) = bad {
+            cx.ledger.drop_all(rule, &format!("\"{bad}\" cannot be a server's name"));
+            continue;
+        }
+        let server = Server {
+            cite: Some(rule.place),
+            listens: vec![Line::new(None, listen)],
+            names: names.into_iter().map(|n| if n == "*" { "_".to_owned() } else { n }).collect(),
+            lines: Vec::new(),
+            locations: locations(cx, rule),
+        };
+        cx.model.servers.push(server);
+    }
+    if !caught {
+        // A host without rules is not found, whatever other hosts the port has.
+        let cite = Some(hosts.place);
+        cx.model.servers.push(Server {
+            cite,
+            listens: vec![Line::new(None, ["listen", &port.to_string(), "default_server"])],
+            names: vec!["_".to_owned()],
+            lines: vec![Line::new(None, ["return", "404"])],
+            locations: Vec::new(),
+        });
+    }
+}
+
+fn locations(cx: &mut Cx, rule: &Node) -> Vec<Location> {
+    if let Some((n, kind)) = cx.ledger.text(rule, "RouteType") {
+        match kind {
+            "HTTP" => cx.ledger.exact(n, ""),
+            "HTTP2" => cx.ledger.approximated(n, "HTTP/1.1 to the servers"),
+            _ => {
+                cx.ledger.drop_all(rule, "needs grpc_pass");
+                cx.ledger.dropped(n, "needs grpc_pass");
+                return vec![not_found("/")];
+            }
+        }
+    }
+    let mut out: Vec<Location> = Vec::new();
+    for one in rule.get("Matches").map_or(&[][..], Node::items) {
+        if let Some(location) = location(cx, one) {
+            if out.iter().any(|l| l.path == location.path && l.modifier == location.modifier) {
+                cx.ledger.mark(one, Class::Dropped, "the path has a route already");
+                continue;
+            }
+            out.push(location);
+        }
+    }
+    if !out.iter().any(|l| l.path == "/" && l.modifier.is_empty()) {
+        out.push(not_found("/"));
+    }
+    out
+}
+
+/// What no route matches.
+fn not_found(path: &str) -> Location {
+    Location { path: path.to_owned(), lines: vec![Line::new(None, ["return", "404"])], ..Location::default() }
+}
+
+fn location(cx: &mut Cx, one: &Node) -> Option<Location> {
+    for key in ["Headers", "QueryParams", "Methods"] {
+        let some = one.get(key).filter(|n| !n.items().is_empty() || !n.fields().is_empty());
+        if some.is_some() {
+            let note =
+                format!("a route by {key} has no counterpart, and without them it would take too much");
+            cx.ledger.drop_all(one, &note);
+            return None;
+        }
+        if let Some(n) = one.get(key) {
+            cx.ledger.exact(n, "");
+        }
+    }
+    let (modifier, path, path_at) = path(cx, one)?;
+    let mut location = Location { cite: Some(one.place), modifier, path, lines: Vec::new() };
+    if let Some((n, root)) = cx.ledger.text(one, "ServerRoot") {
+        if root.contains(['$', '\n', '\r']) {
+            cx.ledger.dropped(n, "a folder with such a name cannot be written");
+            return None;
+        }
+        cx.ledger.exact(n, "");
+        location.lines.push(Line::new(Some(n.place), ["root", root]));
+        return Some(location);
+    }
+    let services = one.get("BackendService").map_or(&[][..], Node::fields);
+    let Some((service, at)) = choose(cx, services) else {
+        if let Some(n) = path_at {
+            cx.ledger.dropped(n, "the route leads to no service");
+        }
+        location.lines.push(Line::new(None, ["return", "503"]));
+        return Some(location);
+    };
+    let cite = Some(at.place);
+    let Some(upstream) = &service.upstream else {
+        cx.ledger.approximated(at, "the service has no endpoint: 503");
+        location.lines.push(Line::new(cite, ["return", "503"]));
+        return Some(location);
+    };
+    location.lines.push(Line::new(None, ["proxy_set_header", "Host", "$http_host"]));
+    let forwarded = ["proxy_set_header", "X-Forwarded-For", "$proxy_add_x_forwarded_for"];
+    location.lines.push(Line::new(None, forwarded));
+    location.lines.extend(service.retry.iter().map(|w| Line::new(None, w.iter().cloned())));
+    let scheme = if service.tls { "https" } else { "http" };
+    location.lines.push(Line::new(cite, ["proxy_pass".to_owned(), format!("{scheme}://{upstream}")]));
+    Some(location)
+}
+
+type Path<'n> = (&'static str, String, Option<&'n Node>);
+
+fn path<'n>(cx: &mut Cx, one: &'n Node) -> Option<Path<'n>> {
+    let Some(path) = one.get("Path") else { return Some(("", "/".to_owned(), None)) };
+    let kind = cx.ledger.text(path, "Type");
+    let Some((at, text)) = cx.ledger.text(path, "Path") else {
+        cx.ledger.drop_all(one, "the route's path cannot be read");
+        return None;
+    };
+    let modifier = match kind.map_or("Prefix", |(_, k)| k) {
+        "Prefix" => "",
+        "Exact" => "=",
+        "Regex" => "~",
+        other => {
+            cx.ledger.drop_all(one, &format!("no paths of the kind \"{other}\""));
+            return None;
+        }
+    };
+    if text.is_empty() || text.contains(['\n', '\r']) || (modifier != "~" && !text.starts_with('/')) {
+        cx.ledger.drop_all(one, "this is no path");
+        return None;
+    }
+    if let Some((n, _)) = kind {
+        cx.ledger.exact(n, "");
+    }
+    cx.ledger.exact(at, "");
+    Some((modifier, text.to_owned(), Some(at)))
+}
+
+/// The service of a route: with several of them the heaviest, as long as nothing splits requests.
+fn choose<'n>(cx: &mut Cx, services: &'n [(String, Node)]) -> Option<(Service, &'n Node)> {
+    let weight = |cx: &mut Cx, node: &Node| cx.ledger.number(node, "Weight").map_or(1, |(_, n)| n);
+    let mut best: Option<(u32, &str, &Node)> = None;
+    for (name, node) in services {
+        let w = weight(cx, node);
+        if best.is_none_or(|(b, ..)| w > b) {
+            best = Some((w, name, node));
+        }
+    }
+    let (_, chosen, at) = best?;
+    for (name, node) in services.iter().filter(|(name, _)| name != chosen) {
+        let note = format!("needs \"split_clients\": all requests go to \"{chosen}\", none to \"{name}\"");
+        cx.ledger.drop_all(node, &note);
+        cx.ledger.dropped(node, note);
+    }
+    let Some(service) = cx.services.get(chosen).cloned() else {
+        cx.ledger.drop_all(at, "there is no such service");
+        return None;
+    };
+    if at.fields().is_empty() {
+        cx.ledger.exact(at, "");
+    } else if services.len() == 1 {
+        cx.ledger.all(at, Class::Exact, "the only service");
+    } else {
+        cx.ledger.all(at, Class::Approximated, "all requests");
+    }
+    Some((service, at))
+}

@@ -1,0 +1,29 @@
+//! Owns: other systems' configurations: read, mapped to what tenrec runs, written, and accounted for field by field.
+//! May use: everything but cli.
+//! Never touches: sockets, the running process.
+//!
+//! A dialect is a reader (text to a model that knows its places) and a mapper to [`model`]; one [`writer`] makes the
+//! text of it and [`verify`] has tenrec read that text. The [`report`] has a row for every line or field of the input:
+//! what nobody mapped is in it as dropped.
+
+mod can;
+mod convert;
+mod fgw;
+#[allow(dead_code, reason = "HAProxy's come with its dialect")]
+mod ids;
+mod input;
+mod json;
+mod ledger;
+#[allow(dead_code, reason = "words for dialects to come")]
+mod model;
+mod report;
+mod verify;
+mod writer;
+
+pub use can::Can;
+pub use convert::{Converted, Dialect, convert};
+pub use input::{Input, Place, Problem};
+pub use report::{Class, Fate, Report, Row, Sessions};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Fixtures: an input, what it becomes and the report. `TENREC_BLESS=1` writes the latter two anew.
+
+use std::path::{Path, PathBuf};
+
+use super::{Can, Class, Dialect, Input, convert, verify};
+
+fn fixtures(dialect: &str) -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/migrate").join(dialect);
+    let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "in"))
+        .collect();
+    found.sort();
+    assert!(!found.is_empty(), "no fixtures of {dialect}");
+    found
+}
+
+fn input(path: &Path, bytes: Vec<u8>) -> Input {
+    Input { name: path.file_name().unwrap().to_string_lossy().into_owned(), bytes }
+}
+
+#[test]
+fn every_fixture_becomes_what_stands_beside_it() {
+    for (name, dialect) in Dialect::ALL {
+        for path in fixtures(name) {
+            let inputs = [input(&path, std::fs::read(&path).unwrap())];
+            // Nothing optional: the fixtures say the same whatever the program learns.
+            let done = convert(*dialect, &inputs, Can::default(), Path::new("/")).unwrap();
+            for (ending, text) in [("conf", done.conf), ("report", done.report.text())] {
+                let beside = path.with_extension(ending);
+                if std::env::var_os("TENREC_BLESS").is_some() {
+                    std::fs::write(&beside, &text).unwrap();
+                }
+                let expected = std::fs::read_to_string(&beside).unwrap_or_default();
+                assert_eq!(text, expected, "{}", beside.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_output_loads_and_nothing_had_to_be_taken_out() {
+    for (name, dialect) in Dialect::ALL {
+        for path in fixtures(name) {
+            let inputs = [input(&path, std::fs::read(&path).unwrap())];
+            let done = convert(*dialect, &inputs, Can::probe(), Path::new("/")).unwrap();
+            let loaded = verify::load(&done.conf, Path::new("/"));
+            assert!(loaded.plan.is_some(), "{}: {:?}", path.display(), loaded.diags);
+            assert!(!done.conf.contains("# refused:"), "{}:\n{}", path.display(), done.conf);
+            let warned: Vec<_> = loaded.diags.iter().map(|d| &d.message).collect();
+            assert!(warned.is_empty(), "{}: {warned:?}", path.display());
+        }
+    }
+}
+
+/// Half a file, a line twice or not at all, a byte that is another one: an output that loads or a message with a place.
+#[test]
+fn damaged_inputs_end_in_an_output_that_loads_or_a_place() {
+    for (name, dialect) in Dialect::ALL {
+        for path in fixtures(name) {
+            let bytes = std::fs::read(&path).unwrap();
+            for damaged in damages(&bytes) {
+                let shown = String::from_utf8_lossy(&damaged).into_owned();
+                let inputs = [input(&path, damaged)];
+                match convert(*dialect, &inputs, Can::default(), Path::new("/")) {
+                    Ok(done) => {
+                        let loaded = verify::load(&done.conf, Path::new("/"));
+                        let fatal = loaded.diags.iter().find(|d| d.severity.is_fatal());
+                        assert!(
+                            fatal.is_none_or(|d| d.code == "host-not-found"),
+                            "{}: {fatal:?}\n{shown}\n=>\n{}",
+                            path.display(),
+                            done.conf
+                        );
+                    }
+                    Err(problem) => {
+                        let lines = u32::try_from(shown.lines().count() + 1).unwrap();
+                        assert!(problem.line >= 1 && problem.line <= lines, "{problem}\n{shown}");
+                        assert!(problem.column >= 1 && !problem.message.is_empty(), "{problem}\n{shown}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn damages(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let step = (bytes.len() / 60).max(1);
+    let mut out: Vec<Vec<u8>> = (0..bytes.len()).step_by(step).map(|n| bytes[..n].to_vec()).collect();
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').collect();
+    for i in 0..lines.len() {
+        let mut gone = lines.clone();
+        gone.remove(i);
+        out.push(gone.concat());
+        let mut twice = lines.clone();
+        twice.insert(i, lines[i]);
+        out.push(twice.concat());
+    }
+    for (i, at) in (0..bytes.len()).step_by(step).enumerate() {
+        let mut other = bytes.to_vec();
+        other[at] = b"\xff{};\"$#\\ 9x\0\n"[i % 13];
+        out.push(other);
+    }
+    out
+}
+
+#[test]
+fn another_encoding_is_refused_where_it_begins() {
+    let text: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let utf16 = [&b"\xFE\xFF"[..], &text].concat();
+    for (bytes, place, message) in [
+        (&utf16[..], "a:1:1: ", "UTF-16"),
+        (b"{\"Services\": {\n \"a\xe9\": {}}}", "a:2:4: ", "not UTF-8"),
+        (b"{\n\0", "a:2:1: ", "zero byte"),
+    ] {
+        for (_, dialect) in Dialect::ALL {
+            let inputs = [Input { name: "a".to_owned(), bytes: bytes.to_vec() }];
+            let problem = convert(*dialect, &inputs, Can::default(), Path::new("/")).unwrap_err().to_string();
+            assert!(problem.starts_with(place) && problem.contains(message), "{problem}");
+        }
+    }
+}
+
+#[test]
+fn a_field_that_nothing_knows_is_told_with_its_path_and_line() {
+    let text = "{\"Services\": {\"a\": {\"Endpoints\": {\"127.0.0.1:1\": {}},\n  \"New\": {\"x\": [7]}}}}";
+    let inputs = [Input { name: "a".to_owned(), bytes: text.into() }];
+    let done = convert(Dialect::Fgw, &inputs, Can::default(), Path::new("/")).unwrap();
+    let row = done.report.rows.iter().find(|r| r.class == Class::Dropped).unwrap();
+    assert_eq!((row.place.line, row.subject.as_str()), (2, "Services.a.New.x[0] = 7"));
+    assert!(done.report.dropped());
+}
+
+#[test]
+fn inputs_of_fgw_are_laid_over_each_other() {
+    let parts = [
+        r#"{"Services": {"a": {"Endpoints": {"127.0.0.1:1": {"Weight": 1}}}}}"#,
+        r#"{"Services": {"a": {"StickyCookieName": "s", "Endpoints": {"127.0.0.1:1": {"Weight": 5}}}}}"#,
+    ];
+    let inputs = parts.map(|p| Input { name: "p".to_owned(), bytes: p.into() });
+    let done = convert(Dialect::Fgw, &inputs, Can::default(), Path::new("/")).unwrap();
+    assert!(done.conf.contains("server 127.0.0.1:1 weight=5 id="), "{}", done.conf);
+    assert!(done.conf.contains("cookie=s "), "{}", done.conf);
+    assert_eq!(done.report.rows.len(), 3);
+}

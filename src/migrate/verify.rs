@@ -1,0 +1,89 @@
+//! The output read by tenrec itself. What it refuses is taken out, as a comment with the reason, and told.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::input::Place;
+use super::report::{Class, Row};
+use super::writer::Text;
+use crate::compile::{self, Loaded};
+use crate::diag::Diags;
+use crate::source::Conf;
+use crate::syntax;
+
+/// Lines that may be taken out before the whole is given up.
+const ROUNDS: usize = 1000;
+
+/// What a text in hand is to tenrec.
+pub(super) fn load(text: &str, prefix: &Path) -> Loaded {
+    let mut conf = Conf::default();
+    let mut diags = Diags::new();
+    let file = conf.map.add("output".to_owned(), text.as_bytes().into(), None);
+    let tree = syntax::parse(&conf.map, file, &mut diags);
+    conf.trees.push(tree);
+    conf.roots.push(file);
+    conf.main_file = Some(file);
+    compile::check(conf, prefix, diags)
+}
+
+/// Takes out what is refused until the rest loads. The rows say what was taken out; the error is what no line was to
+/// blame for.
+pub(super) fn settle(text: &mut Text, prefix: &Path) -> Result<Vec<Row>, String> {
+    let mut rows = Vec::new();
+    for _ in 0..ROUNDS {
+        let loaded = load(&text.join(), prefix);
+        // A host that this machine does not know may be known where the output will run.
+        let here = |code: &str| code == "host-not-found";
+        let Some(diag) = loaded.diags.iter().find(|d| d.severity.is_fatal() && !here(d.code)) else {
+            return Ok(rows);
+        };
+        let place = diag.at.or(diag.span.map(|s| (s.file, s.start)));
+        let number = place.map(|(file, offset)| loaded.conf.map.file(file).line_col(offset).0 as usize);
+        let blamed = number.and_then(|n| n.checked_sub(1)).and_then(|n| block(text, n));
+        let Some(blamed) = blamed else { return Err(diag.message.clone()) };
+        let note = format!("tenrec refuses what it became: {}", diag.message);
+        for (line, cite) in text.lines.get_mut(blamed).unwrap_or_default() {
+            let body = line.trim_start();
+            if body.is_empty() || body.starts_with('#') {
+                continue;
+            }
+            if let Some(place) = *cite {
+                let subject = code(body).to_owned();
+                rows.push(Row { place, subject, class: Class::Dropped, note: note.clone() });
+            }
+            let indent = line.len() - body.len();
+            line.insert_str(indent, "# refused: ");
+        }
+        if !rows.iter().any(|r| r.note == note) {
+            let place = Place { file: 0, line: 1, column: 1 };
+            rows.push(Row { place, subject: "a line of the output".to_owned(), class: Class::Dropped, note });
+        }
+    }
+    Err("too much of it is refused".to_owned())
+}
+
+/// The lines of the directive that line `n` belongs to: itself, or a block inside `http` with all that it holds.
+fn block(text: &Text, n: usize) -> Option<Range<usize>> {
+    let line = |i: usize| text.lines.get(i).map(|(l, _)| l.as_str());
+    let depth = |l: &str| l.len() - l.trim_start().len();
+    let this = line(n)?;
+    let body = code(this.trim_start());
+    if body.starts_with('#') || depth(this) == 0 {
+        return None;
+    }
+    if body.ends_with(';') {
+        return Some(n..n + 1);
+    }
+    let edge = |i: &usize| line(*i).is_some_and(|l| !l.trim().is_empty() && depth(l) == depth(this));
+    if body == "}" {
+        let from = (0..n).rev().find(edge)?;
+        return Some(from..n + 1);
+    }
+    let to = (n + 1..text.lines.len()).find(edge)?;
+    Some(n..to + 1)
+}
+
+/// A line without the place that it comes from.
+fn code(body: &str) -> &str {
+    body.rsplit_once(" # ").map_or(body, |(code, _)| code)
+}
