@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::Builder;
 use super::proxy::Redirects;
 use crate::config::{
-    self, Access, AddHeader, Core, ExpiresSetting, Found, Gate, Headers, Level, Location, Proxy, Server, Srv,
-    Step, Text, TryFile, sticky,
+    self, Access, AddHeader, Core, ExpiresSetting, Found, Gate, Headers, Level, Location, Proxy, RealIp,
+    Server, Srv, Step, Text, TryFile, sticky,
 };
 use crate::diag::Severity;
 use crate::plan::{
@@ -22,6 +22,7 @@ pub struct Effective {
     headers: Rc<Headers>,
     access: Option<Rc<Access>>,
     gate: Rc<Gate>,
+    real_ip: Rc<RealIp>,
     pub proxy: Rc<Proxy>,
     pub sticky: Rc<sticky::Hiding>,
     pub redirects: Redirects,
@@ -37,6 +38,7 @@ impl Effective {
             headers: Rc::default(),
             access: None,
             gate: Rc::default(),
+            real_ip: Rc::default(),
             proxy: Rc::default(),
             sticky: Rc::default(),
             redirects: Redirects::default(),
@@ -66,6 +68,12 @@ impl Effective {
         }
         if let Some(gate) = &level.gate {
             inner.gate = Rc::new((**gate).clone());
+            inner.set = None;
+        }
+        if let Some(real_ip) = &level.real_ip {
+            let mut real_ip = (**real_ip).clone();
+            real_ip.inherit(&self.real_ip);
+            inner.real_ip = Rc::new(real_ip);
             inner.set = None;
         }
         if let Some(proxy) = &level.proxy {
@@ -326,6 +334,11 @@ impl<'a> Builder<'a> {
         LocSet {
             internal: core.internal(),
             gate: at.gate.rules(),
+            real_ip: Some(at.real_ip.from()).filter(|from| !from.is_empty()).map(|from| plan::RealIp {
+                from,
+                field: at.real_ip.field(),
+                recursive: at.real_ip.recursive(),
+            }),
             root: self.root(&core.root()),
             index: core.index().iter().map(|t| self.names.template(t)).collect(),
             error_pages: self.error_pages(&core, named),

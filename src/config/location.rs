@@ -6,6 +6,7 @@ use super::cx::{Here, PassSeen, show};
 use super::gate::Gate;
 use super::headers::Headers;
 use super::proxy::{Pass, PassTo, Proxy};
+use super::realip::RealIp;
 use super::script::Script;
 use super::text::{Pattern, Text};
 use super::{Cx, Place, sticky};
@@ -20,6 +21,7 @@ pub struct Level {
     pub headers: Option<Box<Headers>>,
     pub access: Option<Box<Access>>,
     pub gate: Option<Box<Gate>>,
+    pub real_ip: Option<Box<RealIp>>,
     pub proxy: Option<Box<Proxy>>,
     pub sticky: Option<Box<sticky::Hiding>>,
 }
@@ -38,6 +40,8 @@ impl Level {
             self.access.get_or_insert_default().read(cx, d);
         } else if Gate::knows(name) {
             self.gate.get_or_insert_default().read(cx, d);
+        } else if RealIp::knows(name) {
+            self.real_ip.get_or_insert_default().read(cx, d);
         } else if sticky::Hiding::knows(name) {
             let mut diags = crate::diag::Diags::new();
             self.sticky.get_or_insert_default().read(d, &mut diags);

@@ -17,6 +17,7 @@ mod pages;
 mod path;
 mod phases;
 mod range;
+mod realip;
 mod request;
 pub mod respond;
 mod route;

@@ -2,7 +2,7 @@
 
 use super::captures::run_regex;
 use super::context::Bytes;
-use super::{Request, ThreadState, content, gate, host, pages, respond, route, script, uri};
+use super::{Request, ThreadState, content, gate, host, pages, realip, respond, route, script, uri};
 use crate::diag::Severity;
 use crate::plan::{Content, ErrorTo, LocId, Return};
 use crate::vars;
@@ -52,6 +52,7 @@ pub async fn run(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState)
         return error(req, conn, thread, status).await;
     }
     choose_server(req);
+    realip::apply(req);
     req.lingering = req.has_body();
     req.keepalive = req.head.keep_alive && req.head.method_id != Method::Connect;
     drive(req, conn, thread, Next::Server).await
@@ -235,6 +236,7 @@ async fn location_phase(req: &mut Request, conn: &mut ServerConn, thread: &Threa
             script::End::Status(status) => return Next::Status(status),
         }
     }
+    realip::apply(req);
     if let Some(status) = gate::refused(req, thread) {
         return Next::Status(status);
     }

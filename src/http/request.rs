@@ -19,6 +19,8 @@ pub struct ConnInfo {
     pub client: Option<SocketAddr>,
     /// `$remote_addr`: the address without its port; `unix:` for a unix socket.
     pub client_text: Box<str>,
+    /// Who is connected, when a trusted proxy gave another address for the request: `client` and `client_text` before.
+    pub connected: Option<(Option<SocketAddr>, Box<str>)>,
     /// Where the client connected to.
     pub local: ListenAddr,
     /// The entry of the listener that `local` selects: index into `plan.listeners`, index into its `addrs`.
@@ -193,6 +195,9 @@ impl Request {
 
     /// Forgets the request, keeps the connection and the buffers.
     pub fn reset(&mut self) {
+        if let Some((client, text)) = self.conn.connected.take() {
+            (self.conn.client, self.conn.client_text) = (client, text);
+        }
         let entry = self.conn.listen_entry(&self.plan);
         self.server = entry.map_or(ServerId(0), |e| e.default_server);
         self.loc = self.plan.servers.get(self.server.ix()).map_or(LocId(0), |s| s.root);

@@ -124,7 +124,15 @@ impl Request {
             V::DocumentRoot => self.root(out),
             V::RealpathRoot => self.realpath(out),
             V::RemoteAddr => text(&*self.conn.client_text, out),
-            V::RemotePort => self.conn.client.is_none_or(|a| number(a.port(), out)),
+            V::RemotePort => port(self.conn.client, out),
+            V::RealipRemoteAddr => match &self.conn.connected {
+                Some((_, before)) => text(&**before, out),
+                None => text(&*self.conn.client_text, out),
+            },
+            V::RealipRemotePort => match &self.conn.connected {
+                Some((before, _)) => port(*before, out),
+                None => port(self.conn.client, out),
+            },
             V::BinaryRemoteAddr => match self.conn.client {
                 Some(std::net::SocketAddr::V4(a)) => text(a.ip().octets(), out),
                 Some(std::net::SocketAddr::V6(a)) => text(a.ip().octets(), out),
@@ -312,5 +320,13 @@ impl Request {
             b"transfer-encoding" => self.chunked && text("chunked", out),
             _ => joined(head.fields(), name, b", ", out),
         }
+    }
+}
+
+/// A client's port; nothing for a unix socket, and for an address that came without one.
+fn port(addr: Option<std::net::SocketAddr>, out: &mut Vec<u8>) -> bool {
+    match addr.map(|a| a.port()) {
+        None | Some(0) => true,
+        Some(port) => number(port, out),
     }
 }

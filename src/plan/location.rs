@@ -60,6 +60,8 @@ pub struct LocSet {
     pub internal: bool,
     /// `allow` and `deny`, in order.
     pub gate: Vec<GateRule>,
+    /// `set_real_ip_from` and its kin.
+    pub real_ip: Option<RealIp>,
     pub root: Root,
     pub index: Vec<Template>,
     pub error_pages: Vec<ErrorPage>,
@@ -288,4 +290,21 @@ pub enum Who {
     /// Clients on a unix socket.
     Unix,
     Network(crate::values::Cidr),
+}
+
+/// Where the client's address comes from when a trusted proxy is connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RealIp {
+    pub from: Vec<Who>,
+    pub field: RealIpField,
+    pub recursive: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RealIpField {
+    /// `X-Forwarded-For`: all of its lines, from the end.
+    Forwarded,
+    /// The first line of this name, lower case.
+    Named(Box<[u8]>),
+    ProxyProtocol,
 }

@@ -108,6 +108,8 @@ fixed_vars! {
     ProxyProtocolAddr "proxy_protocol_addr"
     ProxyProtocolPort "proxy_protocol_port"
     QueryString "query_string"
+    RealipRemoteAddr "realip_remote_addr"
+    RealipRemotePort "realip_remote_port"
     RealpathRoot "realpath_root"
     RemoteAddr "remote_addr"
     RemotePort "remote_port"

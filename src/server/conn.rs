@@ -96,6 +96,7 @@ fn describe(stream: &Stream, listener: usize, serving: &Serving) -> Option<ConnI
         number: serving.serial.next(),
         client,
         client_text: client.map_or_else(|| "unix:".into(), |a| a.ip().to_string().into()),
+        connected: None,
         entry: entry_of(place, &local),
         local,
         listener,

@@ -101,6 +101,7 @@ async fn serve(
     proxy: Rc<ProxyThread>,
 ) {
     let info = ConnInfo {
+        connected: None,
         number: 1,
         client: Some(from),
         client_text: from.ip().to_string().into(),
