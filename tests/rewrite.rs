@@ -244,3 +244,64 @@ fn an_if_in_a_location_has_its_own_settings() {
         &list,
     );
 }
+
+#[test]
+fn maps_say_what_nginx_says() {
+    let conf = http(
+        "map $arg_a $plain { default none; x X; UPPER low; \"\" empty; \\default escaped; \"two words\" tw; ~^re(.*)$ \"re:$1\"; ~*^CI i; \\~t tilde; }\n\
+         map $arg_a $nodefault { x 1; }\n\
+         map $host $byhost { hostnames; default other; www.example.com exact; *.example.com head; .dotted.com dotted; \
+           *.deep.example.com deep; mail.* tail; mail.one.* longtail; ~^re\\d regex; include more.map; }\n\
+         map $arg_a:$arg_b $both { x:y xy; ~^(?<first>[^:]*):(?<second>.*)$ \"$second-$first-$2\"; }\n\
+         map $arg_a $nested { x \"[$plain]\"; default $both; }\n\
+         map $arg_a $cached { ~(.) $1; }\n\
+         map $count $volatile { volatile; default \"<$count>\"; }\n\
+         map $count $kept { default \"<$count>\"; }\n\
+         map $cycle2 $cycle1 { default $cycle2; }\n\
+         map $cycle1 $cycle2 { default $cycle1; }\n\
+         map $http_x_own $http_x_made { default \"made of $http_x_own\"; }\n\
+         split_clients $arg_a $split { 10% ten; 33.33% third; 0.5% half; * rest; }\n\
+         split_clients \"${arg_a}AAA\" $split2 { 50% one; 50% two; }\n\
+         split_clients $arg_a $split3 { 50% one; }\n\
+         server { listen 127.0.0.1:%%8080%%;\n\
+         location / { return 200 \"$plain|$nodefault|$byhost|$both|$nested|1:$1|first:$first\\n\"; }\n\
+         location /volatile/ { set $count 1; set $r \"$volatile$kept\"; set $count 2; return 200 \"$r$volatile$kept\\n\"; }\n\
+         location /cycle/ { return 200 \"cycle:$cycle1\\n\"; }\n\
+         location /own/ { return 200 \"$http_x_made\\n\"; }\n\
+         location /split/ { return 200 \"$split $split2 $split3\\n\"; }\n\
+         location /if/ { if ($plain = X) { return 200 \"is x\\n\"; } if ($byhost ~ ^h(.*)) { return 200 \"$1\\n\"; } return 204; }\n\
+         location /overset/ { set $plain over; return 200 \"$plain\\n\"; }\n\
+         location ~ ^/cap/(.*)$ { set $before $1; set $asked $cached; return 200 \"$before $asked $1\\n\"; }\n\
+         }",
+    );
+    let mut list: Vec<String> =
+        ["x", "X", "upper", "", "default", "~t", "re-more", "ciX", "zzz", "x&b=y", "one&b=two", "0"]
+            .iter()
+            .flat_map(|a| ["", "split/", "if/", "cap/q"].map(|place| format!("GET /{place}?a={a}")))
+            .collect();
+    for host in [
+        "www.example.com",
+        "WWW.EXAMPLE.COM",
+        "a.example.com",
+        "a.b.example.com",
+        "example.com",
+        "dotted.com",
+        "x.dotted.com",
+        "x.deep.example.com",
+        "deep.example.com",
+        "mail.org",
+        "mail.one.org",
+        "mail",
+        "re7",
+        "included.com",
+        "www.example.com.",
+    ] {
+        list.push(format!("GET /\nHost: {host}"));
+        list.push(format!("GET /if/\nHost: {host}"));
+    }
+    list.extend(["/volatile/", "/cycle/", "/overset/?a=x"].map(|path| format!("GET {path}")));
+    list.push("GET /own/\nX-Own: o\nX-Made: sent".to_owned());
+    list.extend((0..40).map(|i| format!("GET /split/?a=client{i}")));
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    compare("maps", &conf, &[("more.map", b"included.com included;\n")], &list);
+}

@@ -11,6 +11,7 @@ mod program;
 mod proxy;
 mod routers;
 mod script;
+mod tables;
 pub mod upstream;
 mod vars;
 

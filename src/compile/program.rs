@@ -34,6 +34,7 @@ pub fn compile(settings: &Settings, prefix: &Path, found: &mut Found) -> Plan {
         plan: Plan { process, ..Plan::default() },
     };
     if settings.http.is_some() {
+        b.tables();
         b.set_variables();
         for name in &settings.used {
             b.names.var(name);

@@ -96,6 +96,19 @@ impl Names {
         }
     }
 
+    /// The slot of a variable that a table makes, by its lower-case name.
+    pub fn table(&mut self, name: &str) -> SlotId {
+        let id = self.slot(name);
+        self.made(id, Made::Set);
+        id
+    }
+
+    pub fn made(&mut self, id: SlotId, made: Made) {
+        if let Some(slot) = self.slots.get_mut(id.ix()) {
+            slot.made = Some(made);
+        }
+    }
+
     /// Compiles a regex; equal ones are one.
     pub fn regex(&mut self, pattern: &Pattern, found: &mut Found) -> Option<RegexId> {
         let key = (pattern.text.clone(), pattern.caseless);

@@ -6,6 +6,7 @@ use super::location::{Level, Location};
 use super::names::{self, ServerName};
 use super::script::Script;
 use super::srv::Srv;
+use super::tables::Table;
 use super::{Cx, Place, Step, upstream};
 use crate::diag::Diags;
 use crate::source::{Children, Dir};
@@ -21,6 +22,8 @@ pub struct Http {
     /// Every server block and location, a parent before its children.
     pub locations: Vec<Location>,
     pub upstreams: Vec<upstream::Upstream>,
+    /// `map` and its like, in the order of the file.
+    pub tables: Vec<Table>,
     /// The `}`: where nginx stands when it joins all this.
     pub close: Option<Place>,
 }
@@ -69,6 +72,7 @@ impl Http {
                     formats.read(cx, d);
                     cx.formats = formats;
                 }
+                name if Table::knows(name) => http.tables.extend(Table::read(cx, d)),
                 name if Srv::knows(name) => http.srv.read(cx, d),
                 _ => http.level.read(cx, d),
             }

@@ -22,6 +22,7 @@ mod script;
 mod set;
 mod srv;
 pub mod sticky;
+mod tables;
 mod text;
 pub mod upstream;
 
@@ -41,4 +42,5 @@ pub use read::{Settings, read};
 pub use realip::RealIp;
 pub use script::{Op, Return, Rewrite, Script, Test};
 pub use srv::Srv;
+pub use tables::{Map, Split, Table, TableKind};
 pub use text::{Pattern, Subject, Text, Tok};
