@@ -9,6 +9,7 @@ mod demo;
 mod differential;
 mod directive_fixtures;
 mod directives;
+mod dump;
 mod faults;
 mod fmt;
 mod framing;

@@ -3,6 +3,9 @@
 //! Never touches: sockets, requests.
 
 mod args;
+mod build;
+mod crossplane;
+mod dump;
 mod fmt;
 mod migrate;
 mod place;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::sys;
 
-use super::{fmt, migrate};
+use super::{dump, fmt, migrate};
 
 /// One subcommand, as help, completions and the manual tell it.
 pub(super) struct Command {
@@ -27,14 +27,22 @@ pub(super) struct Flag {
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
+        name: "dump",
+        operands: "FILE",
+        about: "print a configuration as JSON in crossplane's schema, or with --build make files of such JSON",
+        flags: &[
+            flag("include-comments", "comments too"),
+            flag("single-file", "do not follow includes"),
+            flag("build", "FILE is JSON (\"-\": the standard input); print the configuration that it holds"),
+            Flag { name: "directory", value: Some("DIR"), about: "with --build: write the files below DIR" },
+        ],
+        run: dump::run,
+    },
+    Command {
         name: "fmt",
         operands: "FILE…|-",
         about: "bring files into nginx's style; no word and no comment changes",
-        flags: &[Flag {
-            name: "check",
-            value: None,
-            about: "write nothing; name what is not in style and exit with 1",
-        }],
+        flags: &[flag("check", "write nothing; name what is not in style and exit with 1")],
         run: fmt::run,
     },
     Command {
@@ -46,6 +54,10 @@ pub(super) const COMMANDS: &[Command] = &[
         run: migrate::run,
     },
 ];
+
+const fn flag(name: &'static str, about: &'static str) -> Flag {
+    Flag { name, value: None, about }
+}
 
 /// Options and operands of a subcommand.
 #[derive(Default)]

@@ -34,6 +34,13 @@ pub(super) fn replace(path: &Path, old: &[u8], new: &[u8]) -> Result<(), String>
     written
 }
 
+/// A new file, safe on the disk.
+pub(super) fn create(path: &Path, text: &[u8]) -> Result<(), String> {
+    let told = |e: io::Error| sys::err_text(&e);
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(told)?;
+    file.write_all(text).and_then(|()| file.sync_all()).map_err(told)
+}
+
 fn write(path: &Path, like: &std::fs::Metadata, text: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let own = file.metadata()?;

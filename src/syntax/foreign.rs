@@ -9,7 +9,7 @@ use nom::multi::many0_count;
 use nom::{IResult, Parser};
 
 /// Whether a directive of this name has a body in another language: `content_by_lua_block`, ….
-pub(super) fn is_foreign(name: &[u8]) -> bool {
+pub fn is_foreign(name: &[u8]) -> bool {
     name.ends_with(b"_block") && name.windows(4).any(|w| w == b"_by_")
 }
 

@@ -10,6 +10,7 @@ mod pieces;
 mod print;
 mod tree;
 
+pub use foreign::is_foreign;
 pub use format::format;
 pub use parse::parse;
 pub use pieces::{Part, Piece, pieces};
