@@ -70,7 +70,7 @@ fn block(list: &[Value], depth: usize, above: u64, out: &mut String) -> Result<(
         let foreign = if inside.is_none() && is_foreign(name.as_bytes()) { texts.pop() } else { None };
         new_line(depth, out);
         *out += &word(name, false).map_err(|e| at(&e))?;
-        let condition = name == "if" && inside.is_some();
+        let condition = name == "if" && inside.is_some() && !texts.is_empty();
         for (i, text) in texts.iter().enumerate() {
             *out += if condition && i == 0 { " (" } else { " " };
             *out += &word(text, condition && i == 0).map_err(|e| at(&e))?;
