@@ -363,3 +363,106 @@ fn a_location_hides_what_it_names_and_leaves_other_sessions_alone() {
         assert_eq!((answer.text(), answer.header("Set-Cookie")), ("static".to_owned(), None));
     }
 }
+
+/// A backend that answers with its name and, when the path is `/in`, opens this session.
+fn opening(name: &'static str, session: &'static str) -> Origin {
+    Origin::new(move |request, out| {
+        let cookie = match request.path() {
+            "/in" => format!("Set-Cookie: sid={session}; Path=/\r\n"),
+            _ => String::new(),
+        };
+        let head = format!("HTTP/1.1 200 OK\r\n{cookie}Content-Length: {}\r\n\r\n{name}", name.len());
+        out.write_all(head.as_bytes()).is_ok()
+    })
+}
+
+fn at(daemon: &Daemon, path: &str, cookie: &str) -> Response {
+    get_with(daemon.port(8080), path, &format!("Cookie: {cookie}\r\n"))
+}
+
+#[test]
+fn a_session_that_a_backend_opened_is_learned_and_outlives_a_reload() {
+    let (a, b) = (opening("a", "of-a"), opening("b", "of-b"));
+    let learn = "sticky learn create=$upstream_cookie_sid create=$arg_new lookup=$cookie_sid lookup=$arg_sid \
+                 zone=z:32k timeout=1h;";
+    let daemon = front(&[&a, &b], learn, "");
+    for path in ["/in", "/in"] {
+        get(daemon.port(8080), path);
+    }
+    let stays = |daemon: &Daemon| {
+        for (session, name) in [("of-a", "a"), ("of-b", "b"), ("of-b", "b"), ("of-a", "a"), ("of-a", "a")] {
+            let answer = at(daemon, "/", &format!("SID={session}"));
+            assert_eq!((answer.text(), answer.header("Set-Cookie")), (name.to_owned(), None));
+            assert_eq!(
+                get(daemon.port(8080), &format!("/?sid={session}")).text(),
+                name,
+                "the second variable"
+            );
+        }
+        let unknown: Vec<String> = (0..4).map(|_| at(daemon, "/", "sid=never-seen").text()).collect();
+        assert!(unknown.contains(&"a".to_owned()) && unknown.contains(&"b".to_owned()), "{unknown:?}");
+    };
+    stays(&daemon);
+    daemon.signal("HUP");
+    daemon.logged("error.log", "exited with code 0");
+    stays(&daemon);
+}
+
+#[test]
+fn a_learned_session_moves_with_the_peer_that_answered() {
+    let (alive, dead) = (Origin::says("alive"), Origin::new(|_, _| false));
+    let servers = format!("server {} max_fails=0; server {};", dead.addr(), alive.addr());
+    let learn = "sticky learn create=$cookie_sid lookup=$cookie_sid zone=z:32k header;";
+    let daemon = front_with(&servers, learn, "");
+    assert_eq!(with_cookie(&daemon, "sid=x").text(), "alive", "the first was tried, and is not learned");
+    for _ in 0..4 {
+        assert_eq!(with_cookie(&daemon, "sid=x").text(), "alive");
+    }
+    assert_eq!(dead.seen().len(), 1, "the session stays although the first peer is as good as any");
+}
+
+#[test]
+fn a_route_in_the_request_is_followed() {
+    let (a, b) = (Origin::says("a"), Origin::says("b"));
+    let servers = format!("server {} route=ra; server {};", a.addr(), b.addr());
+    let daemon = front_with(&servers, "sticky route $cookie_r $arg_r;", "");
+    for _ in 0..3 {
+        assert_eq!(with_cookie(&daemon, "r=ra").text(), "a");
+        assert_eq!(get(daemon.port(8080), "/?r=ra").text(), "a");
+        assert_eq!(
+            get(daemon.port(8080), &format!("/?r={}", md5(&b.addr()))).text(),
+            "b",
+            "no route: the MD5"
+        );
+        let both = get_with(daemon.port(8080), "/?r=ra", &format!("Cookie: r={}\r\n", md5(&b.addr())));
+        assert_eq!(
+            (both.text(), both.header("Set-Cookie")),
+            ("b".to_owned(), None),
+            "the first that says anything"
+        );
+    }
+    let texts: Vec<String> = (0..4).map(|_| with_cookie(&daemon, "r=nobody").text()).collect();
+    assert!(texts.contains(&"a".to_owned()) && texts.contains(&"b".to_owned()), "{texts:?}");
+}
+
+#[test]
+fn a_backup_of_the_same_route_takes_over_and_a_draining_server_keeps_its_own() {
+    let (a, b) = (Origin::says("a"), Origin::says("b"));
+    let (n1, n2) = (nobody(), nobody());
+    let servers = format!(
+        "server {n1} route=0; server {n2} route=1; server {} route=0 backup; server {} route=1 backup;",
+        a.addr(),
+        b.addr()
+    );
+    let daemon = front_with(&servers, "sticky route $cookie_r;", "");
+    for _ in 0..3 {
+        assert_eq!(with_cookie(&daemon, "r=1").text(), "b");
+        assert_eq!(with_cookie(&daemon, "r=0").text(), "a");
+    }
+    let servers = format!("server {} route=0 drain; server {} route=1;", a.addr(), b.addr());
+    let daemon = front_with(&servers, "sticky cookie r;", "");
+    for _ in 0..3 {
+        assert_eq!(with_cookie(&daemon, "r=0").text(), "a");
+        assert_eq!(get(daemon.port(8080), "/").text(), "b");
+    }
+}

@@ -14,6 +14,8 @@ use crate::plan::PeerId;
 pub struct Request<'a> {
     /// The peer that `sticky` says the request belongs to.
     pub pin: Option<PeerId>,
+    /// The backup that it belongs to once backups are due, when that is another one.
+    pub backup_pin: Option<PeerId>,
     /// The client's address after realip; `None`: a unix socket.
     pub client: Option<IpAddr>,
     /// [`Shared::key`] evaluated; empty when there is none.
@@ -51,6 +53,7 @@ pub struct Selection<'s> {
     local: &'s Local,
     decider: Decider,
     pin: Option<usize>,
+    backup_pin: Option<usize>,
     /// A bit a peer.
     tried: SmallVec<[u64; 1]>,
     /// Backups' turn.
@@ -65,6 +68,7 @@ impl<'s> Selection<'s> {
         Self {
             decider: Decider::new(shared, request.client, request.key, request.seed),
             pin: request.pin.map(PeerId::ix).filter(|ix| *ix < shared.len()),
+            backup_pin: request.backup_pin.map(PeerId::ix).filter(|ix| *ix < shared.len()),
             tried: smallvec![0; shared.len().div_ceil(64).max(1)],
             backup: false,
             tries: if request.max_tries == 0 { all } else { all.min(request.max_tries) },
@@ -173,9 +177,10 @@ impl<'s> Selection<'s> {
     }
 
     fn choose_in_group(&mut self, now: i64) -> Option<usize> {
-        let Self { shared, local, decider, pin, tried, backup, .. } = self;
+        let Self { shared, local, decider, pin, backup_pin, tried, backup, .. } = self;
         let (shared, local) = (*shared, *local);
         let view = View { shared, local, backup: *backup, tried, now };
+        let pin = if *backup { backup_pin.or(*pin) } else { *pin };
         let pin = pin.filter(|ix| {
             shared.pins == Pins::Weigh && shared.is_backup(*ix) == *backup && view.usable_pinned(*ix)
         });

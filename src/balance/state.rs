@@ -108,7 +108,7 @@ impl Shared {
         };
         let pins = match &upstream.sticky {
             Some(Sticky::Tengine(s)) if !s.fallback => Pins::Strict,
-            Some(Sticky::Cookie(_)) => Pins::Weigh,
+            Some(Sticky::Cookie(_) | Sticky::Route(_) | Sticky::Learn(_)) => Pins::Weigh,
             Some(Sticky::Tengine(_)) | None => Pins::Prefer,
         };
         Self {

@@ -55,6 +55,7 @@ impl Builder<'_> {
     pub fn name_upstreams(&mut self) {
         let mut diags = Diags::new();
         config::upstream::duplicates(&self.http.upstreams, &mut diags);
+        config::upstream::shared_zones(&self.http.upstreams, &mut diags);
         for block in &self.http.upstreams {
             let id = UpstreamId(self.plan.upstreams.len() as u32);
             let names = &mut self.names;

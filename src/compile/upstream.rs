@@ -10,8 +10,8 @@ use md5::{Digest, Md5};
 use crate::config::{sticky, upstream as settings};
 use crate::diag::{Diag, Diags, FileId, Severity};
 use crate::plan::{
-    Method, Peer, PeerAddr, PeerId, PeerIndex, Sticky, StickyCookie, Template, Upstream, UpstreamId,
-    UpstreamKeepalive,
+    Method, Peer, PeerAddr, PeerId, PeerIndex, Sticky, StickyCookie, StickyLearn, Template, Upstream,
+    UpstreamId, UpstreamKeepalive,
 };
 use crate::sys;
 use crate::values::{self, Address, Host};
@@ -66,6 +66,17 @@ pub fn upstream(block: &settings::Upstream, diags: &mut Diags, template: Templat
             secure: c.secure,
             samesite: c.samesite.as_ref().map(|s| template(s, block.at, diags)),
         }),
+        sticky::Sticky::Route(keys) => {
+            Sticky::Route(keys.iter().map(|k| template(k, block.at, diags)).collect())
+        }
+        sticky::Sticky::Learn(l) => Sticky::Learn(StickyLearn {
+            create: l.create.iter().map(|k| template(k, l.at, diags)).collect(),
+            lookup: l.lookup.iter().map(|k| template(k, l.at, diags)).collect(),
+            zone: show(&l.zone).into(),
+            size: l.size,
+            timeout: l.timeout,
+            header: l.header,
+        }),
     });
     let mut upstream = Upstream {
         name: show(&block.name).into(),
@@ -78,6 +89,7 @@ pub fn upstream(block: &settings::Upstream, diags: &mut Diags, template: Templat
         keepalive: block.keepalive.clone(),
         sids: Vec::new(),
         sid_index: PeerIndex::default(),
+        backup_sids: PeerIndex::default(),
     };
     name_sessions(&mut upstream, &lines);
     upstream
@@ -118,6 +130,7 @@ pub fn implicit(name: &str, server: &str, addrs: Vec<PeerAddr>) -> Upstream {
         },
         sids: Vec::new(),
         sid_index: PeerIndex::default(),
+        backup_sids: PeerIndex::default(),
     }
 }
 
@@ -227,11 +240,16 @@ fn name_sessions(upstream: &mut Upstream, lines: &[&settings::Server]) {
         // `id=` is Tengine's and `route=` is nginx's; each knows its own only.
         Sticky::Tengine(s) if s.md5 => md5_hex(peer.name.as_bytes()),
         Sticky::Tengine(_) => line.id.clone().unwrap_or_else(|| peer.name.as_bytes().into()),
-        Sticky::Cookie(_) => line.route.clone().unwrap_or_else(|| md5_hex(peer.name.as_bytes())),
+        Sticky::Cookie(_) | Sticky::Route(_) | Sticky::Learn(_) => {
+            line.route.clone().unwrap_or_else(|| md5_hex(peer.name.as_bytes()))
+        }
     };
     upstream.sids = upstream.peers.iter().zip(lines).map(sid).collect();
     for (i, sid) in upstream.sids.iter().enumerate() {
         upstream.sid_index.entry(sid.clone()).or_insert(PeerId(i as u32));
+        if i >= upstream.primary {
+            upstream.backup_sids.entry(sid.clone()).or_insert(PeerId(i as u32));
+        }
     }
 }
 

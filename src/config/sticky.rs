@@ -1,6 +1,8 @@
 //! Sessions: `session_sticky` and `sticky_cookie_insert` of an upstream, `session_sticky_hide_cookie` and
 //! `session_sticky_header` of a location.
 
+use std::time::Duration;
+
 use super::upstream::{Say, show};
 use crate::diag::{Diags, FileId};
 use crate::plan::{SessionSticky, StickyExpires, StickyMode};
@@ -14,6 +16,27 @@ pub enum Sticky {
     Tengine(SessionSticky),
     /// `sticky_cookie_insert`, `sticky cookie`
     Cookie(CookieInsert),
+    /// `sticky route`: variables as written.
+    Route(Vec<Box<[u8]>>),
+    /// `sticky learn`
+    Learn(Learn),
+}
+
+/// `sticky learn …`. Variables are as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Learn {
+    pub create: Vec<Box<[u8]>>,
+    pub lookup: Vec<Box<[u8]>>,
+    /// `zone=NAME:`
+    pub zone: Box<[u8]>,
+    /// Bytes; at least 32k.
+    pub size: usize,
+    /// How long a session is remembered after its last use. Default 10 m.
+    pub timeout: Duration,
+    /// `header`: learned as soon as the answer's head is there.
+    pub header: bool,
+    /// The `;`.
+    pub at: (FileId, u32),
 }
 
 /// `sticky_cookie_insert NAME …`. Texts with variables are as written.
@@ -202,6 +225,126 @@ fn attribute(c: &mut CookieInsert, name: &[u8], value: Option<&[u8]>) -> Option<
         _ => return Some(String::new()),
     }
     None
+}
+
+/// `sticky …`, nginx's three forms.
+pub(super) fn sticky(say: &mut Say<'_, '_>) -> Option<Sticky> {
+    if say.dir.args().len() < 2 {
+        say.emerg(0, "invalid number of arguments in \"sticky\" directive");
+        return None;
+    }
+    match say.dir.arg(0) {
+        b"cookie" => cookie(say, 1).map(Sticky::Cookie),
+        b"route" => route(say).map(Sticky::Route),
+        b"learn" => learn(say).map(Sticky::Learn),
+        other => {
+            let message = format!("unknown parameter \"{}\"", show(other));
+            say.emerg(0, message);
+            None
+        }
+    }
+}
+
+fn route(say: &mut Say<'_, '_>) -> Option<Vec<Box<[u8]>>> {
+    let dir = say.dir;
+    let mut texts = Vec::new();
+    for (i, word) in dir.args().iter().enumerate().skip(1) {
+        if !word.value.starts_with(b"$") {
+            say.emerg(i, format!("invalid variable name \"{}\"", show(&word.value)));
+            return None;
+        }
+        texts.push(variable(say, i, &word.value)?);
+    }
+    Some(texts)
+}
+
+/// `$name`: nginx takes all that follows the `$` for the name.
+fn variable(say: &mut Say<'_, '_>, arg: usize, text: &[u8]) -> Option<Box<[u8]>> {
+    let name = text.get(1..).unwrap_or_default();
+    if name.is_empty() {
+        say.emerg(arg, "invalid variable name \"$\"");
+        return None;
+    }
+    if !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') {
+        say.emerg(arg, format!("unknown \"{}\" variable", show(&name.to_ascii_lowercase())));
+        return None;
+    }
+    Some(text.into())
+}
+
+fn learn(say: &mut Say<'_, '_>) -> Option<Learn> {
+    let dir = say.dir;
+    let mut learn = Learn {
+        create: Vec::new(),
+        lookup: Vec::new(),
+        zone: Box::default(),
+        size: 0,
+        timeout: Duration::from_secs(600),
+        header: false,
+        at: dir.at(),
+    };
+    let mut timed = false;
+    for (i, word) in dir.args().iter().enumerate().skip(1) {
+        let text = &word.value[..];
+        let at = text.iter().position(|b| *b == b'=').map_or(text.len(), |i| i + 1);
+        let error = match text.split_at(at) {
+            (b"zone=", _) if learn.size > 0 => Some("duplicate zone"),
+            (b"zone=", value) => zone(&mut learn, value).err(),
+            (b"timeout=", _) if timed => Some("duplicate timeout"),
+            (b"timeout=", value) => match values::msec(value).filter(|n| *n > 0) {
+                Some(n) => {
+                    timed = true;
+                    learn.timeout = Duration::from_millis(n);
+                    None
+                }
+                None => Some("invalid timeout"),
+            },
+            (b"create=", value) if value.starts_with(b"$") => {
+                learn.create.push(variable(say, i, value)?);
+                None
+            }
+            (b"lookup=", value) if value.starts_with(b"$") => {
+                learn.lookup.push(variable(say, i, value)?);
+                None
+            }
+            (b"create=", _) => Some("missing variable in the \"create\" parameter"),
+            (b"lookup=", _) => Some("missing variable in the \"lookup\" parameter"),
+            (b"header", b"") => {
+                learn.header = true;
+                None
+            }
+            _ => {
+                say.emerg(i, format!("unknown parameter \"{}\"", show(text)));
+                return None;
+            }
+        };
+        if let Some(error) = error {
+            say.directive(i, error);
+            return None;
+        }
+    }
+    let missing = [
+        (learn.lookup.is_empty(), "\"lookup\" parameter is not specified"),
+        (learn.create.is_empty(), "\"create\" parameter is not specified"),
+        (learn.size == 0, "\"zone\" parameter is not specified"),
+    ];
+    if let Some((_, what)) = missing.iter().find(|(is, _)| *is) {
+        say.directive(0, what);
+        return None;
+    }
+    Some(learn)
+}
+
+/// `NAME:SIZE`
+fn zone(learn: &mut Learn, text: &[u8]) -> Result<(), &'static str> {
+    let colon = text.iter().position(|b| *b == b':').ok_or("zone size is not specified")?;
+    if colon == 0 {
+        return Err("zone name is not specified");
+    }
+    let size = values::size(&text[colon + 1..]).and_then(|n| usize::try_from(n).ok());
+    learn.zone = text[..colon].into();
+    learn.size = size.ok_or("invalid zone size")?;
+    if learn.size < 8 * 4096 { Err("zone is too small") } else { Ok(()) }
 }
 
 /// What a level says about cookies of sessions and the backend; the innermost level that says anything holds.

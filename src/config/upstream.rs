@@ -161,21 +161,11 @@ pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
             }
             "session_sticky" => upstream.sticky = sticky::session_sticky(&mut say).map(Sticky::Tengine),
             "sticky_cookie_insert" => upstream.sticky = sticky::cookie(&mut say, 0).map(Sticky::Cookie),
-            "sticky" if dir.arg(0) == b"cookie" && dir.args().len() > 1 => {
+            "sticky" => {
                 if upstream.sticky.is_some() {
                     say.directive(0, "is duplicate");
                 }
-                upstream.sticky = sticky::cookie(&mut say, 1).map(Sticky::Cookie);
-            }
-            "sticky" => {
-                let word = show(dir.arg(0));
-                say.emerg(
-                    0,
-                    match &word[..] {
-                        "route" | "learn" => format!("\"sticky {word}\" is not supported by tenrec yet"),
-                        _ => format!("unknown parameter \"{word}\""),
-                    },
-                );
+                upstream.sticky = sticky::sticky(&mut say);
             }
             _ => {}
         }
@@ -191,6 +181,27 @@ pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
         });
     }
     upstream
+}
+
+/// Says which zones of `sticky learn` are another upstream's already.
+pub fn shared_zones(upstreams: &[Upstream], diags: &mut Diags) {
+    let mut seen = std::collections::HashMap::<&[u8], &[u8]>::new();
+    for upstream in upstreams {
+        let Some(Sticky::Learn(learn)) = &upstream.sticky else { continue };
+        if let Some(first) = seen.get(&learn.zone[..]) {
+            let (zone, first) = (show(&learn.zone), show(first));
+            diags.push(Diag {
+                severity: Severity::Emerg,
+                code: "duplicate",
+                message: format!("sticky zone \"{zone}\" is already used in upstream \"{first}\""),
+                span: None,
+                at: Some(learn.at),
+                hint: None,
+            });
+        } else {
+            seen.insert(&learn.zone, &upstream.name);
+        }
+    }
 }
 
 /// Says which blocks have the name of one before.
@@ -218,6 +229,13 @@ impl Upstream {
         } else if let Some(Sticky::Tengine(_)) = self.sticky {
             let message = format!("\"{name}\" after \"session_sticky\": both hold");
             say.warn(0, message, "Tengine would drop \"session_sticky\" here without a word");
+        } else if self.sticky.is_some() {
+            let message = format!("\"{name}\" after \"sticky\": both hold");
+            say.warn(
+                0,
+                message,
+                "nginx would drop \"sticky\" here and say \"load balancing method redefined\"",
+            );
         }
         self.method = method;
     }

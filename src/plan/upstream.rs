@@ -27,6 +27,8 @@ pub struct Upstream {
     pub sids: Vec<Box<[u8]>>,
     /// The way back; of two peers with one value the first has it.
     pub sid_index: PeerIndex,
+    /// The same among the backups alone: with nginx's sessions they have their own once backups are due.
+    pub backup_sids: PeerIndex,
 }
 
 /// One address of one `server` line.
@@ -74,6 +76,25 @@ pub enum Sticky {
     Tengine(SessionSticky),
     /// `sticky_cookie_insert NAME expires= domain= path=`, nginx's `sticky cookie`.
     Cookie(StickyCookie),
+    /// nginx's `sticky route`: the first of these that is not empty is the peer's value.
+    Route(Vec<Template>),
+    /// nginx's `sticky learn`.
+    Learn(StickyLearn),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StickyLearn {
+    /// The first that is not empty is the name of a session that is to be learned.
+    pub create: Vec<Template>,
+    /// The same of a session that a request belongs to.
+    pub lookup: Vec<Template>,
+    pub zone: Box<str>,
+    /// Bytes.
+    pub size: usize,
+    /// How long a session is remembered after its last use.
+    pub timeout: Duration,
+    /// `header`: learned when the answer's head is there, not at the end.
+    pub header: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,8 +23,7 @@ pub(crate) fn run(generation: &mut Generation, signals: &Signals, mut inbox: Inb
         return FATAL;
     }
     report_panics(&logs);
-    let started =
-        generation.queues().and_then(|queues| Worker::start(generation.plan.clone(), logs.clone(), queues));
+    let started = generation.start();
     let mut worker = match started {
         Ok(worker) => worker,
         Err(e) => {

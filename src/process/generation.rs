@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::diag::Severity;
 use crate::log::Logs;
 use crate::plan::Plan;
-use crate::server::{Leaving, Queue};
+use crate::server::{Leaving, Queue, Worker};
+use crate::sticky::{NoTables, Tables};
 use crate::sys::{self, Ids};
 
 use super::sockets::{Refused, Sockets};
@@ -19,29 +20,38 @@ pub(crate) struct Generation {
     pub(crate) plan: Arc<Plan>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) sockets: Sockets,
+    /// What `sticky learn` has learned; workers of later generations go on with it.
+    pub(crate) tables: Tables,
     /// Whom the worker becomes; `None`: it stays who the master is.
     pub(crate) ids: Option<Ids>,
 }
 
 impl Generation {
-    /// Opens what `plan` asks for, sockets of `old` taken over. What goes wrong is said to `say`, and once the plan's
+    /// Opens what `plan` asks for, sockets of `old` and sessions of `learned` taken over. What goes wrong is said to `say`, and once the plan's
     /// own logs are open to them.
     pub(crate) fn open(
         plan: Plan,
         error_log: Option<&Path>,
         old: &Sockets,
+        learned: &Tables,
         say: &Logs,
     ) -> Result<Self, Refused> {
         let ids = worker_ids(&plan, say)?;
         temp_dirs::make(&plan, ids.as_ref().map(|i| i.uid), say)?;
         let logs = open_logs(&plan, error_log, say)?;
         logs.console(say.has_console());
+        let tables = Tables::open(&plan, learned).map_err(|e| refuse(&e, &logs))?;
         let sockets = Sockets::open(&plan.listeners, plan.process.workers as usize, old, &logs)?;
-        Ok(Self { plan: Arc::new(plan), logs: Arc::new(logs), sockets, ids })
+        Ok(Self { plan: Arc::new(plan), logs: Arc::new(logs), sockets, tables, ids })
+    }
+
+    /// Starts the threads that serve.
+    pub(crate) fn start(&self) -> io::Result<Worker> {
+        Worker::start(self.plan.clone(), self.logs.clone(), self.tables.clone(), self.queues()?)
     }
 
     /// The queues of each thread, as duplicates.
-    pub(crate) fn queues(&self) -> io::Result<Vec<Vec<Queue>>> {
+    fn queues(&self) -> io::Result<Vec<Vec<Queue>>> {
         (0..self.plan.process.workers.max(1) as usize)
             .map(|thread| {
                 let mut queues = Vec::new();
@@ -64,6 +74,16 @@ impl Generation {
     pub(crate) fn owner(&self) -> Option<u32> {
         self.ids.as_ref().map(|ids| ids.uid)
     }
+}
+
+fn refuse(why: &NoTables, logs: &Logs) -> Refused {
+    match why {
+        NoTables::Moved(text) => logs.main(Severity::Emerg, format_args!("{text}")),
+        NoTables::Memory(e) => {
+            logs.main(Severity::Emerg, format_args!("mmap() failed ({})", sys::err_text(e)));
+        }
+    }
+    Refused
 }
 
 pub(crate) fn open_logs(plan: &Plan, error_log: Option<&Path>, say: &Logs) -> Result<Logs, Refused> {

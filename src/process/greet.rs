@@ -59,6 +59,8 @@ fn sessions(plan: &Plan) -> Vec<String> {
                 (Some(Sticky::Cookie(s)), _) => {
                     format!("by the cookie {} (inserted)", String::from_utf8_lossy(&s.name))
                 }
+                (Some(Sticky::Route(_)), _) => "by a route in the request".to_owned(),
+                (Some(Sticky::Learn(s)), _) => format!("as learned (zone {})", s.zone),
                 (None, Method::IpHash) => "by the client's address".to_owned(),
                 (None, Method::Hash(_) | Method::HashConsistent(_)) => "by a hash".to_owned(),
                 (None, _) => return None,

@@ -84,20 +84,19 @@ pub(crate) fn run(options: &Options, mut generation: Generation, signals: &Signa
 }
 
 fn start(generation: &Generation) -> Option<Worker> {
-    let queues = generation.queues();
-    let started = queues.and_then(|q| Worker::start(generation.plan.clone(), generation.logs.clone(), q));
     let failed = |e| {
         let why = sys::err_text(&e);
         generation.logs.main(Severity::Emerg, format_args!("starting threads failed ({why})"));
     };
-    started.map_err(failed).ok()
+    generation.start().map_err(failed).ok()
 }
 
 /// What the configuration says now, opened, and the queues that it no longer has.
 fn next(options: &Options, old: &Generation) -> Option<(Generation, Vec<Leaving>)> {
     old.logs.main(Severity::Notice, format_args!("reconfiguring"));
     let plan = load::again(options, &old.logs)?;
-    let next = Generation::open(plan, options.error_log.as_deref(), &old.sockets, &old.logs).ok()?;
+    let next =
+        Generation::open(plan, options.error_log.as_deref(), &old.sockets, &old.tables, &old.logs).ok()?;
     if next.plan.process.pid != old.plan.process.pid {
         if let Err(text) = pidfile::write(&next.plan.process.pid) {
             old.logs.main(Severity::Emerg, format_args!("{text}"));

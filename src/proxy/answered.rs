@@ -5,6 +5,7 @@ use super::destination::Choice;
 use super::exchange::{Exchange, Outcome, unix_secs};
 use super::relay::{End, Relay, Settings};
 use super::report::{Action, Os, connection_level};
+use super::session::Moment;
 use crate::balance::Outcome as Ending;
 use crate::diag::Severity;
 use crate::http::respond;
@@ -29,7 +30,7 @@ impl<'a> Exchange<'a> {
         peer: Option<PeerId>,
     ) -> Outcome {
         let status = self.req.upstream_head.status;
-        let outcome = match self.instead(status) {
+        let outcome = match self.instead(status, peer) {
             Some(outcome) => Some(outcome),
             None => self.head(peer).err().map(Outcome::Error),
         };
@@ -64,6 +65,7 @@ impl<'a> Exchange<'a> {
     fn settle(&mut self, link: ClientConn, choice: &mut Choice<'_>, peer: Option<PeerId>) {
         let status = self.req.upstream_head.status;
         self.end_attempt(Some(&link), status);
+        self.learn(peer, Moment::End);
         choice.finish(Ending::Done, unix_secs());
         if let (Some(upstream), Some(peer)) = (self.upstream, peer)
             && self.out.sent_all
@@ -86,7 +88,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Who answers instead of the peer: an error page, or what `X-Accel-Redirect` names.
-    fn instead(&mut self, status: u16) -> Option<Outcome> {
+    fn instead(&mut self, status: u16, peer: Option<PeerId>) -> Option<Outcome> {
         if status >= 300
             && self.proxy.intercept_errors
             && self.location().is_some_and(|l| l.error_pages.iter().any(|e| e.status == status))
@@ -99,6 +101,7 @@ impl<'a> Exchange<'a> {
             }
             return Some(Outcome::Error(status));
         }
+        self.learn(peer, Moment::Head);
         let to = self.made.answer.redirect(&self.req.upstream_head)?.to_vec();
         let mut out = std::mem::take(&mut self.req.out);
         AnswerPlan::keep_for_redirect(&self.req.upstream_head, &mut out);

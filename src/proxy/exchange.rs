@@ -9,15 +9,16 @@ use super::destination::{self, Choice, Destination};
 use super::next::{Fault, Situation, is_non_idempotent};
 use super::report::{self, Action};
 use super::request::Outgoing;
+use super::session::{Moment, issue};
 use super::thread::{LocPlan, ProxyThread};
 use crate::balance::{self, Outcome as Ending};
 use crate::diag::Severity;
-use crate::http::{Attempt, AttemptAddr, FieldIx, OutHead, Request, ThreadState};
-use crate::plan::{Content, PeerAddr, PeerId, Plan, Proxy, Sticky, Upstream, UpstreamId};
+use crate::http::{Attempt, AttemptAddr, FieldIx, Request, ThreadState};
+use crate::plan::{Content, PeerAddr, PeerId, Plan, Proxy, Upstream, UpstreamId};
 use crate::rt::{Rng, clock};
 use crate::sticky::{self, Answer, Place, Ticket};
 use crate::vars;
-use crate::wire::{ClientConn, KnownField, ServerConn};
+use crate::wire::{ClientConn, ServerConn};
 
 /// How an exchange ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(super) struct Exchange<'a> {
     pub(super) upstream: Option<UpstreamId>,
     pub(super) ticket: Ticket,
     pub(super) hidden: bool,
+    /// `sticky learn`: the name of the session that the request belongs to.
+    pub(super) session: Option<sticky::Key>,
     /// The `Set-Cookie` of the peer at hand, where it does not wait for the answer.
     pub(super) announced: Option<FieldIx>,
     pub(super) started: Instant,
@@ -92,6 +95,7 @@ pub async fn pass(
                 upstream,
                 ticket: Ticket::OFF,
                 hidden: false,
+                session: None,
                 announced: None,
                 started: now,
                 attempt_started: now,
@@ -105,17 +109,12 @@ pub async fn pass(
 }
 
 impl<'a> Exchange<'a> {
-    fn upstream(&self) -> Option<&'a Upstream> {
+    pub(super) fn upstream(&self) -> Option<&'a Upstream> {
         self.plan.upstreams.get(self.upstream?.ix())
     }
 
     async fn run(&mut self, destination: &Destination, uri: &destination::Uri) -> Outcome {
-        let now = unix_secs();
-        if let (Some(id), Some(upstream)) = (self.upstream, self.upstream()) {
-            let lines = self.req.head.iter().filter(|f| f.2 == KnownField::Cookie).map(|f| f.1);
-            self.ticket = sticky::read(upstream, lines, now);
-            self.hidden = sticky::hides(self.proxy, id, upstream);
-        }
+        self.find_session();
         let hiding = sticky::hidden(self.proxy, &self.plan.upstreams, self.upstream);
         self.out.write(self.req, self.proxy, &self.made.head, uri, &hiding);
         if !self.req.attempts.is_empty() {
@@ -133,6 +132,7 @@ impl<'a> Exchange<'a> {
                 }
                 let request = balance::Request {
                     pin: self.ticket.pin(),
+                    backup_pin: self.ticket.backup_pin(),
                     client: self.req.conn.client.map(|a| a.ip()),
                     key: &key,
                     seed: Rng::thread(Rng::next_u64),
@@ -193,6 +193,7 @@ impl<'a> Exchange<'a> {
                 }
                 Err(Ended::Gone(status)) => {
                     self.end_attempt(link.as_ref(), 0);
+                    self.learn(peer, Moment::End);
                     choice.finish(Ending::Done, unix_secs());
                     return Some(Outcome::Gone(status));
                 }
@@ -295,29 +296,8 @@ impl<'a> Exchange<'a> {
         self.no_live()
     }
 
-    pub(super) fn note_session(&mut self, peer: Option<PeerId>) {
-        let Some(upstream) = self.upstream().filter(|u| u.sticky.is_some()) else { return };
-        let name = peer.and_then(|p| upstream.peers.get(p.ix())).map(|p| p.name.clone());
-        self.req.sticky_status = Some(self.ticket.status(peer).as_str());
-        self.req.sticky_peer = name;
-    }
-
     pub(super) fn log(&self, level: Severity, action: Action, text: std::fmt::Arguments<'_>) {
         report::log(self.thread, self.req, level, &self.out.url, action, text);
-    }
-
-    /// nginx's cookie is there from the moment its peer is chosen, whatever becomes of the request then; the next peer's
-    /// takes its place.
-    fn announce(&mut self, peer: Option<PeerId>) {
-        let (Some(upstream), Some(peer)) = (self.upstream(), peer) else { return };
-        if !matches!(upstream.sticky, Some(Sticky::Cookie(_))) {
-            return;
-        }
-        let mut session = Answer::new(upstream, &self.ticket, peer, 0, self.hidden, unix_secs());
-        let mut out = std::mem::take(&mut self.req.out);
-        out.hide_opt(self.announced.take());
-        self.announced = issue(&mut session, self.req, &mut out);
-        self.req.out = out;
     }
 
     /// Turns the peer's head into the client's.
@@ -347,12 +327,6 @@ impl<'a> Exchange<'a> {
         self.req.disable_not_modified = true;
         self.note_session(peer);
     }
-}
-
-fn issue(session: &mut Answer<'_>, req: &Request, out: &mut OutHead) -> Option<FieldIx> {
-    let mut value = Vec::with_capacity(96);
-    let any = session.issue(|template, to| vars::eval(template, req, to), &mut value);
-    any.then(|| out.push(b"Set-Cookie", &value))
 }
 
 pub(super) fn unix_secs() -> i64 {

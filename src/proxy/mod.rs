@@ -16,6 +16,7 @@ mod relay;
 mod report;
 mod request;
 mod rewrite;
+mod session;
 mod spill;
 mod target;
 mod thread;

@@ -12,6 +12,7 @@ use super::request::Outgoing;
 use crate::balance::{Local, Shared};
 use crate::plan::{Content, LocId, PeerId, Plan, Proxy, UpstreamId};
 use crate::rt::clock;
+use crate::sticky::{Table, Tables};
 use crate::wire::ClientConn;
 
 /// How many exchanges' buffers a thread keeps.
@@ -21,6 +22,7 @@ const SPARE: usize = 64;
 #[derive(Debug)]
 pub struct ProxyThread {
     shared: Arc<[Shared]>,
+    tables: Tables,
     upstreams: Box<[UpstreamThread]>,
     locations: Box<[Option<LocPlan>]>,
     /// Buffers that no exchange uses now.
@@ -49,8 +51,9 @@ impl LocPlan {
 }
 
 impl ProxyThread {
-    /// `shared` is the state of `plan.upstreams`, in their order, the same for all threads.
-    pub fn new(plan: &Plan, shared: Arc<[Shared]>) -> Rc<Self> {
+    /// `shared` is the state of `plan.upstreams`, in their order, `tables` what was learned for them; both are the same
+    /// for all threads.
+    pub fn new(plan: &Plan, shared: Arc<[Shared]>, tables: Tables) -> Rc<Self> {
         debug_assert_eq!(plan.upstreams.len(), shared.len(), "each upstream has its state");
         let upstream = |(upstream, shared): (&crate::plan::Upstream, &Shared)| UpstreamThread {
             local: Local::new(shared),
@@ -67,6 +70,7 @@ impl ProxyThread {
             .collect();
         Rc::new(Self {
             shared,
+            tables,
             upstreams,
             locations,
             spare: RefCell::default(),
@@ -94,6 +98,11 @@ impl ProxyThread {
 
     pub(super) fn balance(&self, id: UpstreamId) -> Option<(&Shared, &Local)> {
         Some((self.shared.get(id.ix())?, &self.upstreams.get(id.ix())?.local))
+    }
+
+    /// What `sticky learn` has learned.
+    pub(super) fn table(&self, id: UpstreamId) -> Option<&Table> {
+        self.tables.get(id)
     }
 
     /// Lends the buffers of an exchange.

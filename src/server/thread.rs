@@ -14,7 +14,7 @@ use crate::http::{Serial, Stats, ThreadState};
 use crate::log::Logs;
 use crate::plan::Plan;
 use crate::proxy::ProxyThread;
-use crate::{balance, rt, sys};
+use crate::{balance, rt, sticky, sys};
 
 use super::Serving;
 use super::accept;
@@ -59,12 +59,13 @@ pub(super) struct Shared {
     stats: Arc<Stats>,
     serial: Arc<Serial>,
     peers: Arc<[balance::Shared]>,
+    tables: sticky::Tables,
 }
 
 impl Shared {
-    pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>) -> Self {
+    pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>, tables: sticky::Tables) -> Self {
         let peers = plan.upstreams.iter().map(balance::Shared::new).collect();
-        Self { plan, logs, stats: Arc::default(), serial: Arc::default(), peers }
+        Self { plan, logs, stats: Arc::default(), serial: Arc::default(), peers, tables }
     }
 
     /// What a thread's connections need; made on the thread itself.
@@ -72,7 +73,7 @@ impl Shared {
         Serving {
             plan: self.plan.clone(),
             http: Rc::new(ThreadState::new(self.logs.clone(), self.stats.clone())),
-            proxy: ProxyThread::new(&self.plan, self.peers.clone()),
+            proxy: ProxyThread::new(&self.plan, self.peers.clone(), self.tables.clone()),
             serial: self.serial.clone(),
         }
     }

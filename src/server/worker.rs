@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::diag::Severity;
 use crate::log::Logs;
 use crate::plan::Plan;
+use crate::sticky::Tables;
 use crate::sys;
 
 use super::thread::{self, Command, Shared};
@@ -43,9 +44,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a thread for each element of `queues`.
-    pub fn start(plan: Arc<Plan>, logs: Arc<Logs>, queues: Vec<Vec<Queue>>) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(plan, logs));
+    /// Starts a thread for each element of `queues`. `tables` are the plan's.
+    pub fn start(
+        plan: Arc<Plan>,
+        logs: Arc<Logs>,
+        tables: Tables,
+        queues: Vec<Vec<Queue>>,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(plan, logs, tables));
         let (news, tell) = sys::pair()?;
         let mut threads = Vec::new();
         for (index, queues) in queues.into_iter().enumerate() {

@@ -45,6 +45,7 @@ impl<'u> Answer<'u> {
         let place = match &upstream.sticky {
             None => Place::Nowhere,
             Some(_) if sid.is_empty() => Place::Nowhere,
+            Some(Sticky::Route(_) | Sticky::Learn(_)) => Place::Nowhere,
             Some(Sticky::Cookie(_)) => Place::Before,
             Some(Sticky::Tengine(s)) => {
                 let due = timed(s) || ticket.pin() != Some(peer);
@@ -109,7 +110,7 @@ impl<'u> Answer<'u> {
             return false;
         }
         match &self.upstream.sticky {
-            None => return false,
+            None | Some(Sticky::Route(_) | Sticky::Learn(_)) => return false,
             Some(Sticky::Tengine(s)) => self.session(s, out),
             Some(Sticky::Cookie(s)) => self.plain(s, &mut eval, out),
         }

@@ -1,5 +1,5 @@
 //! Owns: sessions: which peer a request belongs to, and what its request and its answer must carry for that.
-//! May use: plan, values, vars.
+//! May use: plan, values, vars; sys for memory that outlives a worker.
 //! Never touches: the choice among peers (see `balance`), sockets, the clock (time is an argument).
 //!
 //! ```text
@@ -10,11 +10,16 @@
 //! let mut answer = Answer::new(upstream, &ticket, peer, status, hidden, now);
 //! per Set-Cookie of the peer: `answer.relay`; where `answer.place()` says: `answer.issue`
 //! log: `ticket.status(peer)`
+//!
+//! sticky route: `sticky::first(variables, request, text)`, `sticky::named(upstream, text)` in place of `read`
+//! sticky learn: `sticky::look_up`, `sticky::named`; `sticky::learn` when the peer has answered
 //! ```
 
 mod answer;
 mod cookie;
 mod hide;
+mod learn;
+mod table;
 mod ticket;
 
 #[cfg(test)]
@@ -22,7 +27,9 @@ mod tests;
 
 pub use answer::{Answer, Place, expire};
 pub use hide::{Hidden, hidden, hide, hides};
-pub use ticket::{Status, Ticket, read};
+pub use learn::{NoTables, Tables, first, learn, look_up};
+pub use table::{Key, Learned, Table};
+pub use ticket::{Status, Ticket, named, read};
 
 /// What becomes of a field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

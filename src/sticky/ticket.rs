@@ -25,6 +25,8 @@ enum Found {
     Expired,
     Peer {
         id: PeerId,
+        /// The backup that has the same value.
+        backup: Option<PeerId>,
         /// When the session began, where the cookie says so.
         first: Option<i64>,
     },
@@ -78,6 +80,14 @@ impl Ticket {
         }
     }
 
+    /// The backup that it belongs to once backups are due.
+    pub fn backup_pin(&self) -> Option<PeerId> {
+        match self.found {
+            Found::Peer { backup, .. } => backup,
+            _ => None,
+        }
+    }
+
     /// `fallback=off` and a value that means no peer: 502, and the answer takes the cookie back ([`super::expire`]).
     pub fn refused(&self) -> bool {
         self.strict && self.found == Found::Unknown
@@ -91,8 +101,8 @@ impl Ticket {
             Found::Unknown if self.strict => Status::RefusedUnknown,
             Found::Unknown => Status::Unknown,
             Found::Expired => Status::Expired,
-            Found::Peer { id, .. } => match peer {
-                Some(used) if used == id => Status::Hit,
+            Found::Peer { id, backup, .. } => match peer {
+                Some(used) if used == id || backup == Some(used) => Status::Hit,
                 Some(_) => Status::MovedDown,
                 None => Status::RefusedDown,
             },
@@ -114,19 +124,21 @@ pub fn read<'l>(upstream: &Upstream, lines: impl IntoIterator<Item = &'l [u8]>, 
     let (name, strict) = match sticky {
         Sticky::Tengine(s) => (&s.cookie, !s.fallback),
         Sticky::Cookie(s) => (&s.name, false),
+        // Theirs is what variables say: see [`named`].
+        Sticky::Route(_) | Sticky::Learn(_) => return Ticket { found: Found::Nothing, strict: false },
     };
     let mut found = Found::Nothing;
     for pair in lines.into_iter().flat_map(pairs) {
         let same = match sticky {
             Sticky::Tengine(_) => *pair.name == **name,
             // nginx takes the name from `$cookie_NAME`, which disregards case.
-            Sticky::Cookie(_) => pair.name.eq_ignore_ascii_case(name),
+            _ => pair.name.eq_ignore_ascii_case(name),
         };
         let Some(value) = pair.value.filter(|_| same).map(unquoted) else { continue };
         let one = match sticky {
             _ if value.is_empty() => Found::Nothing,
             Sticky::Tengine(s) => session(upstream, s, value, now),
-            Sticky::Cookie(_) => known(upstream, value, None).unwrap_or(Found::Unknown),
+            _ => known(upstream, value, None).unwrap_or(Found::Unknown),
         };
         if let Found::Peer { .. } = one {
             found = one;
@@ -139,8 +151,20 @@ pub fn read<'l>(upstream: &Upstream, lines: impl IntoIterator<Item = &'l [u8]>, 
     Ticket { found, strict }
 }
 
+/// The ticket of a request that says its peer's value itself (`sticky route`), or of which it is known (`sticky
+/// learn`).
+pub fn named(upstream: &Upstream, sid: &[u8]) -> Ticket {
+    let found = match sid {
+        [] => Found::Nothing,
+        sid => known(upstream, sid, None).unwrap_or(Found::Unknown),
+    };
+    Ticket { found, strict: false }
+}
+
 fn known(upstream: &Upstream, sid: &[u8], first: Option<i64>) -> Option<Found> {
-    upstream.sid_index.get(sid).map(|&id| Found::Peer { id, first })
+    let id = *upstream.sid_index.get(sid)?;
+    let backup = upstream.backup_sids.get(sid).copied().filter(|b| *b != id);
+    Some(Found::Peer { id, backup, first })
 }
 
 fn session(upstream: &Upstream, s: &SessionSticky, value: &[u8], now: i64) -> Found {

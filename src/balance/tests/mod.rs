@@ -48,6 +48,7 @@ fn upstream(weights: &[u32]) -> Upstream {
             timeout: Duration::from_secs(60),
         },
         sids: Vec::new(),
+        backup_sids: Default::default(),
         sid_index: crate::plan::PeerIndex::default(),
     }
 }

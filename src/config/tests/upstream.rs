@@ -41,7 +41,7 @@ fn session(words: &str) -> (Option<SessionSticky>, Vec<String>) {
     let (upstream, said) = block(&format!("server 127.0.0.1; session_sticky {words};"));
     let sticky = upstream.sticky.map(|s| match s {
         Sticky::Tengine(s) => s,
-        Sticky::Cookie(_) => panic!("{words}"),
+        _ => panic!("{words}"),
     });
     (sticky, said)
 }

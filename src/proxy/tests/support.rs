@@ -47,7 +47,7 @@ impl Front {
         let logs = Arc::new(Logs::builtin(Some(&log), Severity::Info).expect("a log"));
         let thread = Rc::new(ThreadState::new(logs, Arc::new(Stats::default())));
         let shared: Arc<[Shared]> = plan.upstreams.iter().map(Shared::new).collect();
-        let proxy = ProxyThread::new(&plan, shared);
+        let proxy = ProxyThread::new(&plan, shared, crate::sticky::Tables::default());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let addr = listener.local_addr().expect("bound");
         let mine = Rc::clone(&proxy);

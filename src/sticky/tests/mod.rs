@@ -2,6 +2,7 @@
 
 mod answers;
 mod hiding;
+mod learned;
 mod properties;
 mod tickets;
 

@@ -1,0 +1,103 @@
+//! An exchange's session: found before a peer is chosen, told to the client, learned from the answer.
+
+use super::exchange::{Exchange, unix_secs};
+use crate::diag::Severity;
+use crate::http::{FieldIx, OutHead, Request};
+use crate::plan::{PeerId, Sticky, Upstream, UpstreamId};
+use crate::proxy::report::Action;
+use crate::rt::clock;
+use crate::sticky::{self, Answer, Learned, Ticket};
+use crate::vars;
+use crate::wire::KnownField;
+
+/// When `sticky learn` learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// The head of the answer that goes to the client is there.
+    Head,
+    /// The exchange with the peer is over.
+    End,
+}
+
+impl Exchange<'_> {
+    /// Reads from the request which peer its session is with.
+    pub(super) fn find_session(&mut self) {
+        let (Some(id), Some(upstream)) = (self.upstream, self.upstream()) else { return };
+        self.ticket = match &upstream.sticky {
+            None => return,
+            Some(Sticky::Route(keys)) => {
+                let mut value = Vec::new();
+                sticky::first(keys, self.req, &mut value);
+                sticky::named(upstream, &value)
+            }
+            Some(Sticky::Learn(_)) => self.find_learned(id, upstream),
+            Some(Sticky::Tengine(_) | Sticky::Cookie(_)) => {
+                let lines = self.req.head.iter().filter(|f| f.2 == KnownField::Cookie).map(|f| f.1);
+                sticky::read(upstream, lines, unix_secs())
+            }
+        };
+        self.hidden = sticky::hides(self.proxy, id, upstream);
+    }
+
+    fn find_learned(&mut self, id: UpstreamId, upstream: &Upstream) -> Ticket {
+        let (Some(Sticky::Learn(learn)), Some(table)) = (&upstream.sticky, self.mine.table(id)) else {
+            return Ticket::OFF;
+        };
+        let found = sticky::look_up(learn, table, self.req, clock::unix_millis());
+        self.session = found.map(|(key, _)| key);
+        let sid = found.and_then(|(_, sid)| sid).map(|sid| sid.text());
+        let text = sid.as_ref().and_then(|(bytes, len)| bytes.get(..*len));
+        sticky::named(upstream, text.unwrap_or_default())
+    }
+
+    /// `sticky learn`: notes that the session is with `peer`, which has answered.
+    pub(super) fn learn(&self, peer: Option<PeerId>, moment: Moment) {
+        let (Some(id), Some(upstream), Some(peer)) = (self.upstream, self.upstream(), peer) else { return };
+        let Some(Sticky::Learn(learn)) = &upstream.sticky else { return };
+        let Some(table) = self.mine.table(id).filter(|_| learn.header == (moment == Moment::Head)) else {
+            return;
+        };
+        let now = clock::unix_millis();
+        let learned = sticky::learn((upstream, learn, table), peer, self.session, self.req, now);
+        if learned == Learned::Evicted {
+            let zone = &learn.zone;
+            self.log(
+                Severity::Warn,
+                Action::ReadingBody,
+                format_args!(
+                    "could not allocate node in sticky session zone \"{zone}\", \
+                     expiring least recently used session"
+                ),
+            );
+        }
+    }
+
+    /// nginx's cookie is there from the moment its peer is chosen, whatever becomes of the request then; the next peer's
+    /// takes its place.
+    pub(super) fn announce(&mut self, peer: Option<PeerId>) {
+        let (Some(upstream), Some(peer)) = (self.upstream(), peer) else { return };
+        if !matches!(upstream.sticky, Some(Sticky::Cookie(_))) {
+            return;
+        }
+        let mut session = Answer::new(upstream, &self.ticket, peer, 0, self.hidden, unix_secs());
+        let mut out = std::mem::take(&mut self.req.out);
+        out.hide_opt(self.announced.take());
+        self.announced = issue(&mut session, self.req, &mut out);
+        self.req.out = out;
+    }
+
+    /// For `$sticky_status` and `$sticky_peer`.
+    pub(super) fn note_session(&mut self, peer: Option<PeerId>) {
+        let Some(upstream) = self.upstream().filter(|u| u.sticky.is_some()) else { return };
+        let name = peer.and_then(|p| upstream.peers.get(p.ix())).map(|p| p.name.clone());
+        self.req.sticky_status = Some(self.ticket.status(peer).as_str());
+        self.req.sticky_peer = name;
+    }
+}
+
+/// Puts the session's `Set-Cookie` into the answer, if there is one.
+pub(super) fn issue(session: &mut Answer<'_>, req: &Request, out: &mut OutHead) -> Option<FieldIx> {
+    let mut value = Vec::with_capacity(96);
+    let any = session.issue(|template, to| vars::eval(template, req, to), &mut value);
+    any.then(|| out.push(b"Set-Cookie", &value))
+}
