@@ -9,7 +9,7 @@ use super::cx::show;
 use super::family::family;
 use super::text::Text;
 use super::{Cx, error_log, set};
-use crate::plan::{ErrorLog, IfModifiedSince, Lingering, ServerTokens};
+use crate::plan::{BodyInFile, ErrorLog, IfModifiedSince, Lingering, ServerTokens};
 use crate::source::Dir;
 use crate::values;
 
@@ -32,6 +32,9 @@ family! {
         "server_name_in_redirect" => server_name_in_redirect: bool = set::flag, false;
         "port_in_redirect" => port_in_redirect: bool = set::flag, true;
         "msie_padding" => msie_padding: bool = set::flag, true;
+        "msie_refresh" => msie_refresh: bool = set::flag, false;
+        /// Absent: no limit.
+        "max_ranges" => max_ranges: Option<u64> = some(set::num), None;
         "log_not_found" => log_not_found: bool = set::flag, true;
         "log_subrequest" => log_subrequest: bool = set::flag, false;
         "rewrite_log" => rewrite_log: bool = set::flag, false;
@@ -43,11 +46,14 @@ family! {
         "client_body_timeout" => body_timeout: Duration = set::msec, Duration::from_secs(60);
         /// A directory, absolute.
         "client_body_temp_path" => body_temp_path: PathBuf = set::path, PathBuf::from("client_body_temp");
+        "client_body_in_file_only" => body_in_file: BodyInFile = set::word(IN_FILE), BodyInFile::Off;
         "send_timeout" => send_timeout: Duration = set::msec, Duration::from_secs(60);
         /// Idle time, 0: connections are not kept; and the seconds of the `Keep-Alive` field.
         "keepalive_timeout" => keepalive: (Duration, Option<Duration>) = keepalive, (Duration::from_secs(75), None);
         "keepalive_requests" => keepalive_requests: u64 = set::num, 1000;
         "keepalive_time" => keepalive_time: Duration = set::msec, Duration::from_secs(3600);
+        /// Bits of `BROWSERS`.
+        "keepalive_disable" => keepalive_disable: u32 = set::bits(BROWSERS), MSIE6;
         "lingering_close" => lingering: Lingering = set::word(LINGERING), Lingering::On;
         "lingering_time" => lingering_time: Duration = set::msec, Duration::from_secs(30);
         "lingering_timeout" => lingering_timeout: Duration = set::msec, Duration::from_secs(5);
@@ -66,6 +72,15 @@ const IMS: &[(&str, IfModifiedSince)] =
 
 const TOKENS: &[(&str, ServerTokens)] =
     &[("off", ServerTokens::Off), ("on", ServerTokens::On), ("build", ServerTokens::Build)];
+
+const IN_FILE: &[(&str, BodyInFile)] =
+    &[("off", BodyInFile::Off), ("on", BodyInFile::On), ("clean", BodyInFile::Clean)];
+
+/// The bits of `keepalive_disable`.
+pub const MSIE6: u32 = 1 << 1;
+pub const SAFARI: u32 = 1 << 2;
+
+const BROWSERS: &[(&str, u32)] = &[("none", 1), ("msie6", MSIE6), ("safari", SAFARI)];
 
 const LINGERING: &[(&str, Lingering)] =
     &[("off", Lingering::Off), ("on", Lingering::On), ("always", Lingering::Always)];

@@ -27,7 +27,7 @@ mod text;
 pub mod upstream;
 
 pub use access::{Access, AccessLog, AccessLogs, Formats, Target as LogTo};
-pub use core::{Core, ErrorPage, Root, Types};
+pub use core::{Core, ErrorPage, MSIE6, Root, SAFARI, Types};
 pub use cx::{Cx, show};
 pub use found::{Found, Place, Step};
 pub use gate::Gate;

@@ -97,7 +97,8 @@ fn safe_status(status: u16) -> bool {
 }
 
 fn headers(req: &mut Request, thread: &ThreadState) {
-    if req.location().add_headers.is_empty() && req.location().expires == Expires::Off {
+    let loc = req.location();
+    if loc.add_headers.is_empty() && loc.add_trailers.is_empty() && loc.expires == Expires::Off {
         return;
     }
     let safe = safe_status(req.out.status);
@@ -110,6 +111,22 @@ fn headers(req: &mut Request, thread: &ThreadState) {
             vars::eval(&add.value, req, value);
             put(req, &add.name, value);
         });
+    }
+    req.expect_trailers = set.add_trailers.iter().any(|a| safe || a.always);
+}
+
+/// Makes the fields of `add_trailer`, behind those of a peer.
+pub(super) fn trailers(req: &mut Request) {
+    if !req.expect_trailers {
+        return;
+    }
+    let set = req.location().set.clone();
+    let safe = safe_status(req.out.status);
+    for add in set.add_trailers.iter().filter(|a| safe || a.always) {
+        let value = vars::eval_to_vec(&add.value, req);
+        if !value.is_empty() {
+            req.trailers.get_or_insert_default().sent.push(&add.name, &value);
+        }
     }
 }
 

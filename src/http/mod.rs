@@ -6,6 +6,7 @@
 mod access;
 mod attempt;
 pub mod body;
+mod browser;
 mod captures;
 mod content;
 mod context;

@@ -2,7 +2,7 @@
 
 use super::captures::run_regex;
 use super::context::Bytes;
-use super::{Request, ThreadState, content, gate, host, pages, realip, respond, route, script, uri};
+use super::{Request, ThreadState, browser, content, gate, host, pages, realip, respond, route, script, uri};
 use crate::diag::Severity;
 use crate::plan::{Content, ErrorTo, LocId, Return};
 use crate::vars;
@@ -188,12 +188,13 @@ fn keepalive_rules(req: &mut Request) {
     }
     let loc = req.location();
     let age = crate::rt::clock::unix_millis().saturating_sub(req.conn.started);
-    let old_msie =
-        || req.head.get(KnownField::UserAgent).is_some_and(is_msie6) && req.method() == Method::Post;
+    let browser = |is: fn(&[u8]) -> bool| req.head.get(KnownField::UserAgent).is_some_and(is);
+    let disable = loc.keepalive_disable;
     if loc.keepalive_timeout.is_zero()
         || req.conn.requests >= loc.keepalive_requests
         || u128::from(age) > loc.keepalive_time.as_millis()
-        || old_msie()
+        || (disable.msie6 && req.method() == Method::Post && browser(browser::is_msie6))
+        || (disable.safari && browser(browser::is_safari))
     {
         req.keepalive = false;
     }
@@ -454,9 +455,13 @@ async fn builtin(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState,
     if matches!(status, 494..=497) {
         req.err_status = 400;
     }
+    let agent = req.head.get(KnownField::UserAgent).unwrap_or_default();
+    if matches!(status, 301 | 302) && req.location().msie_refresh && browser::is_msie(agent) {
+        return refresh(req, conn, thread).await;
+    }
     let mut body = Vec::new();
     let agent = req.head.get(KnownField::UserAgent).unwrap_or_default();
-    let pad = req.location().msie_padding && wants_padding(agent);
+    let pad = req.location().msie_padding && browser::wants_padding(agent);
     if pages::page(status, req.location().server_tokens, pad, &mut body) {
         set(&mut req.out.content_type, b"text/html");
     }
@@ -465,29 +470,19 @@ async fn builtin(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState,
     send(req, conn, thread, &body).await
 }
 
-fn wants_padding(agent: &[u8]) -> bool {
-    if memchr::memmem::find(agent, b"Opera").is_some() {
-        return false;
+/// `msie_refresh`: a page that leads on, in place of a redirect.
+async fn refresh(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) -> Next {
+    let mut body = b"<html><head><meta http-equiv=\"Refresh\" content=\"0; URL=".to_vec();
+    if let Some(location) = req.out.location.take() {
+        uri::escape_refresh(req.out.value(location), &mut body);
+        req.out.hide(location);
     }
-    if memchr::memmem::find(agent, b"MSIE ").is_some_and(|at| at + 7 < agent.len()) {
-        return true;
-    }
-    memchr::memmem::find(agent, b"Gecko/").is_none() && memchr::memmem::find(agent, b"Chrome/").is_some()
-}
-
-/// Internet Explorer up to 6 without its service pack 2.
-fn is_msie6(agent: &[u8]) -> bool {
-    let Some(at) = memchr::memmem::find(agent, b"MSIE ") else { return false };
-    let opera = memchr::memmem::find(agent, b"Opera").is_some();
-    let rest = &agent[at + 5..];
-    if opera || rest.get(1) != Some(&b'.') {
-        return false;
-    }
-    match rest.first() {
-        Some(b'4' | b'5') => true,
-        Some(b'6') => memchr::memmem::find(rest, b"SV1").is_none(),
-        _ => false,
-    }
+    body.extend_from_slice(b"\"></head><body></body></html>\r\n");
+    req.err_status = 200;
+    set(&mut req.out.content_type, b"text/html");
+    req.out.content_length = Some(body.len() as u64);
+    req.out.clear_entity();
+    send(req, conn, thread, &body).await
 }
 
 /// Goes through the phases again with another path.

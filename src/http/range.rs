@@ -25,9 +25,13 @@ pub(super) fn filter(req: &mut Request) -> Result<(), u16> {
         return Ok(());
     }
     let Some(length) = req.out.content_length else { return Ok(()) };
+    let most = req.location().max_ranges;
+    if most == Some(0) {
+        return Ok(());
+    }
     let decided = match req.head.get(KnownField::Range) {
         Some(range) if range.len() >= 7 && range[..6].eq_ignore_ascii_case(b"bytes=") && if_range(req) => {
-            parse(&range[6..], length)
+            parse(&range[6..], length, most)
         }
         _ => Parsed::Whole,
     };
@@ -75,7 +79,7 @@ enum Parsed {
     Parts(Vec<(u64, u64)>),
 }
 
-fn parse(spec: &[u8], length: u64) -> Parsed {
+fn parse(spec: &[u8], length: u64, most: Option<u64>) -> Parsed {
     let mut parts = Vec::new();
     let mut size: u64 = 0;
     for one in spec.split(|&b| b == b',') {
@@ -99,6 +103,9 @@ fn parse(spec: &[u8], length: u64) -> Parsed {
         if from < to {
             parts.push((from, to));
             size = size.saturating_add(to - from);
+            if most.is_some_and(|most| parts.len() as u64 > most) {
+                return Parsed::Whole;
+            }
         } else if from == 0 {
             return Parsed::Whole;
         }
@@ -108,7 +115,8 @@ fn parse(spec: &[u8], length: u64) -> Parsed {
     }
     // Overlapping ranges, or so many that they cost more than the file: the file.
     if parts.len() > 1
-        && (size > length || size.saturating_add(parts.len() as u64 * 256) > length.saturating_add(4096))
+        && (size > length
+            || most.is_none() && size.saturating_add(parts.len() as u64 * 256) > length.saturating_add(4096))
     {
         return Parsed::Whole;
     }
@@ -176,7 +184,7 @@ mod tests {
     use super::*;
 
     fn of(spec: &str) -> Option<Vec<(u64, u64)>> {
-        match parse(spec.as_bytes(), 100) {
+        match parse(spec.as_bytes(), 100, None) {
             Parsed::Parts(p) => Some(p),
             Parsed::Whole => Some(Vec::new()),
             Parsed::Unsatisfiable => None,

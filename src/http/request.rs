@@ -47,6 +47,15 @@ impl ConnInfo {
     }
 }
 
+/// Trailer fields; few answers have any.
+#[derive(Debug, Default)]
+pub struct Trailers {
+    /// What the client gets after the body.
+    pub sent: OutHead,
+    /// What the peer sent after its body, with `proxy_pass_trailers`.
+    pub upstream: OutHead,
+}
+
 /// One request, from the first byte of its head to its log line. There is one a connection: [`Request::reset`] makes
 /// it ready for the next request and keeps the buffers.
 #[derive(Debug)]
@@ -128,6 +137,10 @@ pub struct Request {
     /// The answer went out whole.
     pub completed: bool,
 
+    /// The answer has trailer fields of `add_trailer`.
+    pub expect_trailers: bool,
+    pub trailers: Option<Box<Trailers>>,
+
     pub attempts: Vec<Attempt>,
     /// Where the exchange with a peer left its response head: the source of `$upstream_http_*`.
     pub upstream_head: ResponseHead,
@@ -182,6 +195,8 @@ impl Request {
             bytes_sent: 0,
             request_length: 0,
             completed: false,
+            expect_trailers: false,
+            trailers: None,
             attempts: Vec::new(),
             upstream_head: ResponseHead::default(),
             has_upstream_head: false,
@@ -233,6 +248,8 @@ impl Request {
         self.bytes_sent = 0;
         self.request_length = 0;
         self.completed = false;
+        self.expect_trailers = false;
+        self.trailers = None;
         self.attempts.clear();
         self.has_upstream_head = false;
         self.sticky_status = None;

@@ -1,5 +1,8 @@
 //! The head of an answer, as nginx's header filter writes it, and its body.
 
+use std::time::Duration;
+
+use super::request::Trailers;
 use super::{Request, ThreadState, filters, status};
 use crate::plan::ListenAddr;
 use crate::wire::{Method, SendError, ServerConn, Version};
@@ -37,12 +40,35 @@ pub async fn send_last(req: &mut Request, conn: &mut ServerConn, data: &[u8]) ->
     if req.header_only {
         conn.flush(timeout).await?;
     } else if req.chunked {
-        conn.send_chunk(data, true, timeout).await?;
+        filters::trailers(req);
+        match &req.trailers {
+            Some(trailers) => send_trailers(trailers, conn, data, timeout).await?,
+            None => conn.send_chunk(data, true, timeout).await?,
+        }
     } else {
         conn.send(data, timeout).await?;
     }
     req.completed = true;
     Ok(())
+}
+
+/// The last piece of a body, and the fields behind it.
+async fn send_trailers(
+    trailers: &Trailers,
+    conn: &mut ServerConn,
+    data: &[u8],
+    timeout: Duration,
+) -> Result<(), SendError> {
+    if !data.is_empty() {
+        conn.send_chunk(data, false, timeout).await?;
+    }
+    let out = conn.out();
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers.sent.fields() {
+        line(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+    conn.flush(timeout).await
 }
 
 /// Sends what is in the output buffer.
@@ -64,11 +90,14 @@ pub(super) fn prepare(req: &mut Request, thread: &ThreadState) -> Result<(), u16
     filters::run(req, thread)?;
     let status = req.out.status;
     let head = req.method() == Method::Head;
-    // The chunked filter: bodies of unknown length.
-    if !(status == 304 || status == 204 || status < 200 || head) && req.out.content_length.is_none() {
+    // The chunked filter: bodies of unknown length, and with fields behind them.
+    if !(status == 304 || status == 204 || status < 200 || head)
+        && (req.out.content_length.is_none() || req.expect_trailers)
+    {
         if req.head.version >= Version::HTTP_11 && req.location().chunked_transfer_encoding {
             req.chunked = true;
-        } else {
+            req.out.content_length = None;
+        } else if req.out.content_length.is_none() {
             req.keepalive = false;
         }
     }

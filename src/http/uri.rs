@@ -173,6 +173,21 @@ pub fn escape_arg(raw: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends `url`, bytes that may not stand in the page of `msie_refresh` as `%XX`.
+pub fn escape_refresh(url: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for &b in url {
+        let kept = b > b' '
+            && b < 0x7f
+            && !matches!(b, b'"' | b'\'' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'~');
+        if kept {
+            out.push(b);
+        } else {
+            out.extend_from_slice(&[b'%', HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);
+        }
+    }
+}
+
 /// The target of a redirect without the escapes that a path does not need, up to its first `?` (nginx's
 /// `NGX_UNESCAPE_REDIRECT`).
 pub fn unescape_redirect(text: &[u8]) -> Vec<u8> {

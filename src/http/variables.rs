@@ -16,7 +16,12 @@ impl Source for Request {
                 joined(self.head.iter().map(|(n, v, _)| (n, v)), name, separator, out)
             }
             Var::SentHttp(name) => self.sent(name, out),
-            Var::SentTrailer(_) | Var::UpstreamTrailer(_) => false,
+            Var::SentTrailer(name) => {
+                self.trailers.as_ref().is_some_and(|t| joined(t.sent.fields(), name, b", ", out))
+            }
+            Var::UpstreamTrailer(name) => {
+                self.trailers.as_ref().is_some_and(|t| joined(t.upstream.fields(), name, b", ", out))
+            }
             Var::UpstreamHttp(name) => {
                 self.has_upstream_head
                     && joined(self.upstream_head.iter().map(|(n, v, _)| (n, v)), name, b", ", out)
@@ -98,6 +103,7 @@ impl Request {
             V::RequestTime => msec(clock::unix_millis().saturating_sub(self.started), out),
             V::RequestId => self.request_id(out),
             V::RequestBody => put(self.body.memory(), out),
+            V::RequestBodyFile => put(self.body.path().map(|p| p.as_os_str().as_encoded_bytes()), out),
             V::RequestCompletion => text(if self.completed { "OK" } else { "" }, out),
             V::RequestFilename => self.filename(out),
             V::RequestPort => self.head.port == 0 || number(self.head.port, out),

@@ -80,6 +80,10 @@ pub struct LocSet {
     pub server_name_in_redirect: bool,
     pub port_in_redirect: bool,
     pub msie_padding: bool,
+    /// Redirects become pages for Internet Explorer.
+    pub msie_refresh: bool,
+    /// `max_ranges`; `None`: any number, as long as the parts cost no more than the whole.
+    pub max_ranges: Option<u64>,
     pub log_not_found: bool,
     pub log_subrequest: bool,
     pub rewrite_log: bool,
@@ -92,10 +96,13 @@ pub struct LocSet {
     /// `client_body_timeout`, default 60 s.
     pub body_timeout: Duration,
     pub body_temp_path: PathBuf,
+    pub body_in_file: BodyInFile,
     /// `send_timeout`, default 60 s.
     pub send_timeout: Duration,
     /// `keepalive_timeout`, default 75 s; 0: connections are not kept.
     pub keepalive_timeout: Duration,
+    /// `keepalive_disable`.
+    pub keepalive_disable: KeepaliveDisable,
     /// The second argument: the `Keep-Alive: timeout=` field.
     pub keepalive_header: Option<Duration>,
     /// `keepalive_requests`, default 1000.
@@ -232,6 +239,25 @@ pub enum ServerTokens {
     On,
     Off,
     Build,
+}
+
+/// `client_body_in_file_only`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BodyInFile {
+    #[default]
+    Off,
+    /// Files stay.
+    On,
+    /// They go with their requests.
+    Clean,
+}
+
+/// Browsers whose connections are not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepaliveDisable {
+    /// After a POST.
+    pub msie6: bool,
+    pub safari: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

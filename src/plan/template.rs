@@ -116,6 +116,7 @@ fixed_vars! {
     RemoteUser "remote_user"
     Request "request"
     RequestBody "request_body"
+    RequestBodyFile "request_body_file"
     RequestCompletion "request_completion"
     RequestFilename "request_filename"
     RequestId "request_id"

@@ -18,7 +18,6 @@ use crate::wire::{BodyError, ClientConn, KnownField, TunnelEnd, tunnel};
 struct Received<'a> {
     relay: Relay<'a>,
     end: End,
-    trailers: Vec<u8>,
 }
 
 impl<'a> Exchange<'a> {
@@ -142,12 +141,13 @@ impl<'a> Exchange<'a> {
         if let Some(attempt) = self.attempt() {
             attempt.response_length = link.body_bytes();
         }
-        Received { relay, end, trailers: self.trailers(link) }
+        self.trailers(link);
+        Received { relay, end }
     }
 
     /// Sends the client what it has not taken yet, and ends the answer.
     async fn deliver(&mut self, received: Received<'_>) {
-        let Received { mut relay, end, trailers } = received;
+        let Received { mut relay, end } = received;
         let reachable = !matches!(end, End::Client(_) | End::ClientTimeout | End::ClientClosed);
         if !matches!(end, End::Whole) {
             self.report_break(&end);
@@ -156,14 +156,7 @@ impl<'a> Exchange<'a> {
             return self.report_break(&end);
         }
         match end {
-            End::Whole => {
-                if !trailers.is_empty() {
-                    self.conn.out().extend_from_slice(&trailers);
-                    // The end of the body is in them.
-                    self.req.chunked = false;
-                }
-                self.finish().await;
-            }
+            End::Whole => self.finish().await,
             _ if reachable => {
                 let _ = respond::flush(self.req, self.conn).await;
             }
@@ -171,25 +164,22 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// `proxy_pass_trailers`: the peer's trailer fields as the end of the client's chunked body; empty: there are none.
-    fn trailers(&self, link: &ClientConn) -> Vec<u8> {
+    /// `proxy_pass_trailers`: the peer's trailer fields become the client's.
+    fn trailers(&mut self, link: &ClientConn) {
         let section = link.trailers();
-        if !self.proxy.pass_trailers || !self.req.chunked || section.is_empty() {
-            return Vec::new();
+        if !self.proxy.pass_trailers || section.is_empty() {
+            return;
         }
         let mut fields = Vec::new();
         parse_trailers(section, &mut fields);
-        let mut out = b"0\r\n".to_vec();
+        let trailers = self.req.trailers.get_or_insert_default();
         for field in &fields {
             let (name, value) = (field.name.of(section), field.value.of(section));
+            trailers.upstream.push(name, value);
             if !self.made.answer.hides(field.id, name) {
-                for part in [name, b": ", value, b"\r\n"] {
-                    out.extend_from_slice(part);
-                }
+                trailers.sent.push(name, value);
             }
         }
-        out.extend_from_slice(b"\r\n");
-        out
     }
 
     /// Bytes a second, the strictest of those that hold; 0: no limit.

@@ -186,6 +186,13 @@ impl Exchange<'_> {
         link.stream().set_nodelay(true).ok();
         link.out().extend_from_slice(&self.out.head);
         let limit = self.plan.locations.get(self.req.loc.ix()).map_or(Duration::MAX, |l| l.body_timeout);
+        if let Some(begun) = self.req.body.memory() {
+            put_part(begun, chunked, link.out());
+            if self.send_part(link, Part::Nothing).await? {
+                return Ok(true);
+            }
+            self.req.body.clear();
+        }
         loop {
             let head = &mut self.req.upstream_head;
             let (conn, head_request, max) = (&mut *self.conn, self.out.head_request, self.proxy.buffer_size);
@@ -212,20 +219,22 @@ impl Exchange<'_> {
                 Err(Elapsed) => Err(BodyError::Timeout),
             };
             match part {
-                Ok(true) => {
-                    let (read, n) = (self.conn.body_bytes(), self.conn.body().len());
-                    if chunked {
-                        let before = read.saturating_sub(n as u64);
-                        body::check_size(self.req, self.thread, before, n as u64).map_err(Ended::Status)?;
-                        chunk_head(n, link.out());
+                Ok(true) if chunked => {
+                    self.gather();
+                    let (read, n) = (self.conn.body_bytes(), self.out.block.len() as u64);
+                    body::check_size(self.req, self.thread, read.saturating_sub(n), n)
+                        .map_err(Ended::Status)?;
+                    put_part(&self.out.block, true, link.out());
+                    if self.send_part(link, Part::Nothing).await? {
+                        return Ok(true);
                     }
+                }
+                Ok(true) => {
+                    let n = self.conn.body().len();
                     let early = self.send_part(link, Part::Client).await?;
                     self.conn.consume_body(n);
                     if early {
                         return Ok(true);
-                    }
-                    if chunked {
-                        link.out().extend_from_slice(b"\r\n");
                     }
                 }
                 Ok(false) => {
@@ -240,6 +249,23 @@ impl Exchange<'_> {
                         BodyFail::Gone(status) => Ended::Gone(status),
                     });
                 }
+            }
+        }
+    }
+
+    /// Takes what is there of a chunked body, so that it becomes one chunk however it was cut before.
+    fn gather(&mut self) {
+        const ENOUGH: usize = 16 * 1024;
+        let block = &mut self.out.block;
+        block.clear();
+        loop {
+            let part = self.conn.body();
+            let n = part.len();
+            block.extend_from_slice(part);
+            self.conn.consume_body(n);
+            // What is wrong with the rest shows when it is waited for.
+            if block.len() >= ENOUGH || !matches!(self.conn.try_fill_body(), Poll::Ready(Ok(true))) {
+                return;
             }
         }
     }
@@ -365,6 +391,17 @@ enum Part {
     Block,
     /// What came from the client.
     Client,
+}
+
+/// A part of a body as the peer gets it.
+fn put_part(part: &[u8], chunked: bool, out: &mut Vec<u8>) {
+    if chunked {
+        chunk_head(part.len(), out);
+    }
+    out.extend_from_slice(part);
+    if chunked {
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// Ready when the client is gone and that matters.

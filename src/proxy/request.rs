@@ -21,7 +21,7 @@ pub(super) enum Source {
     Nothing,
     /// `Request::body`: it can be sent again.
     Kept,
-    /// The client's connection: `proxy_request_buffering off`.
+    /// What is in `Request::body`, then the client's connection: `proxy_request_buffering off`.
     Streamed { chunked: bool },
 }
 
@@ -55,7 +55,7 @@ impl Outgoing {
         proxy: &Proxy,
     ) -> Result<(), Outcome> {
         self.source = Source::Nothing;
-        if req.discard_body || !req.has_body() {
+        if req.discard_body || !(req.has_body() || req.head.expect_continue) {
             return Ok(());
         }
         let chunked = req.head.framing == wire::Framing::Chunked;
@@ -63,20 +63,19 @@ impl Outgoing {
             && proxy.set_body.is_none()
             && proxy.pass_request_body
             && (!chunked || proxy.http_version == ProxyVersion::Http11)
+            && req.has_body()
             && !conn.body_done()
             && req.body.is_empty();
         if streamed {
             if body::send_continue(req, conn).await.is_err() {
                 return Err(Outcome::Gone(400));
             }
-            self.source = Source::Streamed { chunked };
+            let whole = body::read_at_hand(req, conn, thread).map_err(outcome)?;
+            self.source = if whole { Source::Kept } else { Source::Streamed { chunked } };
             return Ok(());
         }
-        body::read(req, conn, thread).await.map_err(|fail| match fail {
-            BodyFail::Status(status) => Outcome::Error(status),
-            BodyFail::Gone(status) => Outcome::Gone(status),
-        })?;
-        if proxy.set_body.is_none() && proxy.pass_request_body {
+        body::read(req, conn, thread).await.map_err(outcome)?;
+        if req.has_body() && proxy.set_body.is_none() && proxy.pass_request_body {
             self.source = Source::Kept;
         }
         Ok(())
@@ -172,6 +171,13 @@ impl Outgoing {
             (_, _, wire::Framing::Length(n)) => Framing::Length(n),
             _ => Framing::None,
         }
+    }
+}
+
+fn outcome(fail: BodyFail) -> Outcome {
+    match fail {
+        BodyFail::Status(status) => Outcome::Error(status),
+        BodyFail::Gone(status) => Outcome::Gone(status),
     }
 }
 

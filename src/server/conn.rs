@@ -176,6 +176,7 @@ async fn one(req: &mut Request, conn: &mut ServerConn, limits: &Limits, serving:
     req.bytes_sent = conn.bytes_sent() - sent_before;
     req.request_length += conn.body_bytes();
     http::log_access(req, thread);
+    req.body.drop_file();
     match after {
         After::Keep if !rest_of_body(req, conn).await => After::Drop,
         after => after,

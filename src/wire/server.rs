@@ -138,6 +138,11 @@ impl ServerConn {
         self.reader.poll_body(&mut self.stream, cx)
     }
 
+    /// [`poll_body`](Self::poll_body) without waiting.
+    pub fn try_fill_body(&mut self) -> Poll<Result<bool, BodyError>> {
+        self.poll_body(&mut Context::from_waker(std::task::Waker::noop()))
+    }
+
     /// The part of the body that is there.
     pub fn body(&self) -> &[u8] {
         self.reader.body()
