@@ -45,7 +45,7 @@ fn sources(dirs: &[&str]) -> Vec<PathBuf> {
 
 #[test]
 fn no_file_is_past_600_lines() {
-    let long: Vec<String> = sources(&["src", "tests", "grammar", "benches"])
+    let long: Vec<String> = sources(&["src", "tests", "grammar", "benches", "fuzz/fuzz_targets"])
         .iter()
         .map(|p| (p, std::fs::read_to_string(p).unwrap().lines().count()))
         .filter(|(_, n)| *n > 600)
@@ -101,5 +101,27 @@ fn every_room_says_what_it_owns() {
         for word in ["//! Owns:", "//! May use:", "//! Never touches:"] {
             assert!(text.contains(word), "src/{room}/mod.rs does not say {word:?}");
         }
+    }
+}
+
+#[test]
+fn the_top_level_holds_what_belongs_there() {
+    let known = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "LICENSE",
+        "README.md",
+        "benches",
+        "conf.d",
+        "fixtures",
+        "fuzz",
+        "grammar",
+        "src",
+        "target",
+        "tests",
+    ];
+    for entry in std::fs::read_dir(root()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name.starts_with('.') || known.contains(&&*name), "{name} lies at the top level");
     }
 }
