@@ -305,3 +305,27 @@ fn maps_say_what_nginx_says() {
     let list: Vec<&str> = list.iter().map(String::as_str).collect();
     compare("maps", &conf, &[("more.map", b"included.com included;\n")], &list);
 }
+
+#[test]
+fn methods_that_are_not_excepted_have_settings_of_their_own() {
+    let origin = echo();
+    let a = origin.addr();
+    let conf = http(&format!(
+        "proxy_http_version 1.1; proxy_set_header Connection '';\n\
+         server {{ listen 127.0.0.1:%%8080%%; root %%DIR%%;\n\
+         location /get/ {{ limit_except GET {{ deny all; }} return 200 \"got $uri\\n\"; }}\n\
+         location /post/ {{ limit_except post Put {{ deny all; }} proxy_pass http://{a}/up/; }}\n\
+         location /proxied/ {{ limit_except GET {{ proxy_pass http://{a}; }} add_header X-Get g; }}\n\
+         location /inherits/ {{ proxy_pass http://{a}/in/; limit_except POST {{ allow all; }} }}\n\
+         location /gif/ {{ empty_gif; limit_except POST {{ allow all; }} }}\n\
+         }}"
+    ));
+    let places = ["get", "post", "proxied", "inherits", "gif"];
+    let mut list = Vec::new();
+    for place in places {
+        list.extend(["GET", "HEAD", "DELETE", "PURGE", "get"].map(|m| format!("{m} /{place}/x")));
+        list.extend(["POST", "PUT"].map(|m| format!("{m} /{place}/x\nContent-Length: 2\n\nhi")));
+    }
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    compare("limit_except", &conf, &[("proxied/x", b"file\n"), ("gif/x", b"gif file\n")], &list);
+}

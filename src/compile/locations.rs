@@ -246,19 +246,27 @@ impl<'a> Builder<'a> {
             auto_redirect: matches!(content, Content::Proxy(_)) && location.name.ends_with(b"/"),
             content,
             own_content: location.own_content,
+            limit_except: location.limit_except.as_ref().map(|(methods, loc)| {
+                Box::new(plan::LimitExcept { methods: methods.clone(), loc: LocId(*loc as u32) })
+            }),
             program: self.program(location),
             try_files: location.try_files.as_ref().map(|t| self.try_files(t, named)),
             set,
         }
     }
 
-    /// What answers in a location; in an `if`, unless it says so itself, what does in the location around it.
+    /// What answers in a location; in an `if`, unless it says so itself, what does in the location around it. A
+    /// `limit_except` takes over no more than `proxy_pass`.
     fn content(&self, location: &'a Location) -> &'a config::Content {
         let http = self.http;
         let mut at = location;
         while at.kind == LocMatch::If && !at.own_content {
             let Some(outer) = at.parent.and_then(|p| http.locations.get(p)) else { break };
             at = outer;
+        }
+        if at.kind == LocMatch::LimitExcept && !at.own_content {
+            let outer = at.parent.and_then(|p| http.locations.get(p)).map(|outer| &outer.content);
+            return outer.filter(|c| matches!(c, config::Content::Proxy(_))).unwrap_or(&at.content);
         }
         &at.content
     }

@@ -311,7 +311,8 @@ fn default_redirect(location: &Location) -> Option<(RedirectFrom, Template)> {
     let config::Content::Proxy(Pass { to: PassTo::Url { url, uri, .. }, .. }) = &location.content else {
         return None;
     };
-    let bare = matches!(location.kind, LocMatch::Regex | LocMatch::Named | LocMatch::If);
+    let bare =
+        matches!(location.kind, LocMatch::Regex | LocMatch::Named | LocMatch::If | LocMatch::LimitExcept);
     let (from, to): (Vec<u8>, &[u8]) = if uri.is_empty() {
         ([&url[..], b"/"].concat(), b"/")
     } else {

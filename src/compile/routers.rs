@@ -21,7 +21,7 @@ impl Builder<'_> {
                     let regex = location.pattern.as_ref().and_then(|p| self.names.regex(p, self.found));
                     router.regexes.extend(regex.map(|r| (r, LocId(i))));
                 }
-                LocMatch::Named | LocMatch::Server | LocMatch::If => {}
+                LocMatch::Named | LocMatch::Server | LocMatch::If | LocMatch::LimitExcept => {}
             }
         }
         // nginx's order: by text, an exact one before a prefix of the same text, else as in the file.

@@ -2,13 +2,14 @@
 
 use super::access::Formats;
 use super::listen::Listen;
-use super::location::{Level, Location};
+use super::location::{Level, Location, limited};
 use super::names::{self, ServerName};
 use super::script::Script;
 use super::srv::Srv;
 use super::tables::Table;
 use super::{Cx, Place, Step, upstream};
 use crate::diag::Diags;
+use crate::plan::LocMatch;
 use crate::source::{Children, Dir};
 use crate::sys;
 
@@ -125,9 +126,19 @@ impl Http {
                     let new = self.locations.len();
                     let Some(parent) = self.locations.get_mut(at) else { continue };
                     let condition = parent.script.open(cx, d, new);
-                    let location = Location::condition(d, (at, parent));
+                    let location = Location::inside(LocMatch::If, d, (at, parent));
                     cx.loc = location.here();
                     open.push(Open { at: new, script: at, condition, rest: d.children() });
+                    self.locations.push(location);
+                }
+                "limit_except" => {
+                    let new = self.locations.len();
+                    let methods = limited(cx, d);
+                    let Some(parent) = self.locations.get_mut(at) else { continue };
+                    parent.limit_except = Some((methods, new));
+                    let location = Location::inside(LocMatch::LimitExcept, d, (at, parent));
+                    cx.loc = location.here();
+                    open.push(Open { at: new, script: new, condition: None, rest: d.children() });
                     self.locations.push(location);
                 }
                 name if Script::knows(name) => {

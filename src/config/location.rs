@@ -66,6 +66,8 @@ pub struct Location {
     /// `content` was said in this block.
     pub own_content: bool,
     pub try_files: Option<Vec<TryFile>>,
+    /// `limit_except`: the methods that it names, and its inside: index into [`super::Http::locations`].
+    pub limit_except: Option<(Vec<&'static [u8]>, usize)>,
     /// `set`, `if`, `rewrite` …; those of an `if` are its parent's.
     pub script: Script,
     /// The `{`.
@@ -106,6 +108,7 @@ impl Location {
             content: Content::Static,
             own_content: false,
             try_files: None,
+            limit_except: None,
             script: Script::default(),
             at,
         }
@@ -146,10 +149,10 @@ impl Location {
         Some(location)
     }
 
-    /// The inside of an `if` in `parent`: what is not said there is the parent's.
-    pub fn condition(d: Dir<'_>, parent: (usize, &Self)) -> Self {
+    /// The inside of an `if` or a `limit_except` in `parent`: what is not said there is the parent's.
+    pub fn inside(kind: LocMatch, d: Dir<'_>, parent: (usize, &Self)) -> Self {
         let mut location = Self::server_itself(parent.1.server, d.at());
-        location.kind = LocMatch::If;
+        location.kind = kind;
         location.name.clone_from(&parent.1.name);
         location.parent = Some(parent.0);
         location
@@ -164,7 +167,7 @@ impl Location {
         };
         Here {
             name: self.name.clone(),
-            named: matches!(self.kind, LocMatch::Named | LocMatch::If),
+            named: matches!(self.kind, LocMatch::Named | LocMatch::If | LocMatch::LimitExcept),
             regex: self.kind == LocMatch::Regex,
             pass,
         }
@@ -228,6 +231,39 @@ fn misplaced(location: &Location, parent: &Location) -> Option<String> {
     }
     let outside = location.kind != LocMatch::Regex && !location.name.starts_with(&parent.name);
     outside.then(|| format!("location \"{name}\" is outside location \"{outer}\""))
+}
+
+/// The methods that `limit_except` may name.
+const METHODS: [&[u8]; 14] = [
+    b"GET",
+    b"HEAD",
+    b"POST",
+    b"PUT",
+    b"DELETE",
+    b"MKCOL",
+    b"COPY",
+    b"MOVE",
+    b"OPTIONS",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"LOCK",
+    b"UNLOCK",
+    b"PATCH",
+];
+
+/// The methods of a `limit_except`; GET stands for HEAD as well.
+pub fn limited(cx: &mut Cx<'_>, d: Dir<'_>) -> Vec<&'static [u8]> {
+    let mut methods = Vec::new();
+    for word in d.args() {
+        match METHODS.iter().find(|m| m.eq_ignore_ascii_case(&word.value)) {
+            Some(&method) => methods.push(method),
+            None => cx.emerg(d, format!("invalid method \"{}\"", show(&word.value))),
+        }
+    }
+    if methods.contains(&&b"GET"[..]) {
+        methods.push(b"HEAD");
+    }
+    methods
 }
 
 fn try_files(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Vec<TryFile>>) {

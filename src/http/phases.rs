@@ -218,15 +218,20 @@ fn too_large(req: &mut Request, thread: &ThreadState) -> Option<u16> {
 /// The settings of a location hold from here on.
 pub(super) fn enter(req: &mut Request, loc: LocId) {
     req.loc = loc;
+    let limit = req.location().limit_except.as_deref();
+    if let Some(limit) = limit.filter(|l| !l.methods.contains(&req.method_text())) {
+        req.loc = limit.loc;
+    }
     if req.location().own_content {
-        req.content = loc;
+        req.content = req.loc;
     }
     keepalive_rules(req);
 }
 
 async fn location_phase(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, loc: LocId) -> Next {
-    req.content = loc;
     enter(req, loc);
+    let loc = req.loc;
+    req.content = loc;
     let plan = req.plan.clone();
     let Some(location) = plan.locations.get(loc.ix()) else { return Next::Status(500) };
     if let Some(program) = location.program.as_deref().filter(|_| loc != req.server().root) {

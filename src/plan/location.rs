@@ -21,6 +21,8 @@ pub enum LocMatch {
     Named,
     /// An `if` inside a server or a location: what holds there once its condition did.
     If,
+    /// A `limit_except` inside a location: what holds for the methods that it does not name.
+    LimitExcept,
 }
 
 /// One location, or a server block seen as one: what is its own. What it inherits or may hand on is in `set`, shared
@@ -37,6 +39,8 @@ pub struct Location {
     /// `content` was said here. An `if` that does not say it has its location's, and goes on with what would have
     /// answered there.
     pub own_content: bool,
+    /// `limit_except`: requests of other methods have the settings of a location of their own.
+    pub limit_except: Option<Box<LimitExcept>>,
     /// `set`, `if`, `rewrite` …: it runs before `content`. Those of an `if` are its location's.
     pub program: Option<Box<super::Program>>,
     /// A prefix location ending in `/` with `proxy_pass`: a request for it without the `/` is redirected (301).
@@ -52,6 +56,14 @@ impl Deref for Location {
     fn deref(&self) -> &LocSet {
         &self.set
     }
+}
+
+/// `limit_except`
+#[derive(Debug, Clone)]
+pub struct LimitExcept {
+    /// The methods that it does not concern.
+    pub methods: Vec<&'static [u8]>,
+    pub loc: LocId,
 }
 
 /// The settings that locations inherit.
