@@ -4,6 +4,7 @@
 
 mod access;
 mod architecture;
+mod check;
 mod config;
 mod demo;
 mod differential;

@@ -1,6 +1,7 @@
 //! The command line, read as nginx reads it: a word of letters may hold several options, and one that takes a value
 //! takes the rest of the word, or the next word.
 
+use super::check::More;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
@@ -19,6 +20,8 @@ pub(crate) struct Args {
     pub(crate) conf: Option<OsString>,
     pub(crate) globals: Option<OsString>,
     pub(crate) signal: Option<Control>,
+    /// What nginx's command line does not have.
+    pub(crate) more: More,
 }
 
 /// The word of `-s`.
@@ -38,6 +41,9 @@ impl Args {
         while let Some(word) = words.next() {
             if word == "--test-config" {
                 out.test = true;
+                continue;
+            }
+            if out.more.take(word, &mut words)? {
                 continue;
             }
             let Some(mut letters) = word.as_bytes().strip_prefix(b"-") else {

@@ -23,9 +23,13 @@ pub(super) fn run(words: Words) -> Result<u8, String> {
         return Err("\"--directory\" goes with \"--build\"".to_owned());
     }
     let wanted = Wanted { comments: words.has("include-comments"), single: words.has("single-file") };
-    let mut diags = Diags::new();
-    // Relative names stay as they were given.
-    let conf = source::load(Path::new(name), Path::new(""), None, &mut diags);
+    let (conf, diags) = if wanted.single {
+        one(&name.to_string_lossy(), &read(Path::new(name))?)
+    } else {
+        let mut diags = Diags::new();
+        // Relative names stay as they were given.
+        (source::load(Path::new(name), Path::new(""), None, &mut diags), diags)
+    };
     if conf.main_file.is_none() {
         return Err(diags.iter().next().map_or(String::new(), |d| d.message.clone()));
     }
@@ -66,13 +70,18 @@ fn build(name: &str, json: &[u8], directory: Option<&Path>) -> Result<u8, String
 
 /// The directives of a text, read again; `None`: it has errors.
 fn again(file: &Built) -> Option<Value> {
-    let (mut map, mut diags) = (SourceMap::new(), Diags::new());
-    let id = map.add(file.name.clone(), file.text.as_bytes().into(), None);
-    let tree = crate::syntax::parse(&map, id, &mut diags);
-    let conf = Conf { map, trees: vec![tree], roots: vec![id], main_file: Some(id), ..Conf::default() };
+    let (conf, diags) = one(&file.name, file.text.as_bytes());
     let text = crossplane::dump(&conf, &diags, Wanted { comments: true, single: true });
     let mut value: Value = serde_json::from_str(&text).ok().filter(|_| !diags.fatal())?;
     value.pointer_mut("/config/0/parsed").map(Value::take)
+}
+
+/// A configuration of one file.
+fn one(name: &str, text: &[u8]) -> (Conf, Diags) {
+    let (mut map, mut diags) = (SourceMap::new(), Diags::new());
+    let id = map.add(name.to_owned(), text.into(), None);
+    let tree = crate::syntax::parse(&map, id, &mut diags);
+    (Conf { map, trees: vec![tree], roots: vec![id], main_file: Some(id), ..Conf::default() }, diags)
 }
 
 /// What of a list of directives must come back: names, words, blocks, comments.

@@ -4,11 +4,13 @@
 
 mod args;
 mod build;
+mod check;
 mod crossplane;
 mod dump;
 mod fmt;
 mod migrate;
 mod place;
+mod report;
 mod run;
 mod sub;
 mod version;

@@ -13,6 +13,7 @@ use crate::process::{self, Options};
 use crate::sys::{self, Signal};
 
 use super::args::{Args, Control};
+use super::check;
 use super::place::Place;
 use super::sub;
 use super::version;
@@ -38,6 +39,12 @@ fn run(argv: Vec<OsString>) -> u8 {
         if !args.test {
             return 0;
         }
+    }
+    if args.more.asked() || (args.test && args.conf.as_deref() == Some("-".as_ref())) {
+        return check::run(&args).unwrap_or_else(|text| {
+            say(&text);
+            1
+        });
     }
     let place = match Place::find(&args) {
         Ok(place) => place,

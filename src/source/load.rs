@@ -17,11 +17,24 @@ use crate::values::c_text;
 /// first. Diagnostics come in reading order, so that nginx's own is the first of them.
 pub fn load(main: &Path, prefix: &Path, globals: Option<&str>, diags: &mut Diags) -> Conf {
     let main = full_name(prefix, main.as_os_str().as_bytes());
+    let folder = main.parent().map(Path::to_path_buf).unwrap_or_default();
+    load_given(&main, folder, globals, HashMap::new(), diags)
+}
+
+/// The same with the texts of some files at hand, by their full names. Relative includes belong to `folder`.
+pub fn load_given(
+    main: &Path,
+    folder: PathBuf,
+    globals: Option<&str>,
+    given: HashMap<PathBuf, Vec<u8>>,
+    diags: &mut Diags,
+) -> Conf {
     let mut loader = Loader {
         conf: Conf::default(),
-        conf_prefix: main.parent().map(Path::to_path_buf).unwrap_or_default(),
+        conf_prefix: folder,
         diags: Diags::new(),
         known: HashMap::new(),
+        given,
     };
     if let Some(text) = globals.filter(|text| !text.is_empty()) {
         let file = loader.conf.map.add_command_line(text);
@@ -29,7 +42,7 @@ pub fn load(main: &Path, prefix: &Path, globals: Option<&str>, diags: &mut Diags
         loader.conf.roots.push(file);
         loader.follow(file);
     }
-    if let Some(file) = loader.file(&main, None, None) {
+    if let Some(file) = loader.file(main, None, None) {
         loader.conf.main_file = Some(file);
         loader.conf.roots.push(file);
         loader.follow(file);
@@ -61,6 +74,8 @@ struct Loader {
     diags: Diags,
     /// What was read, by full name: a file that is included again is not read again.
     known: HashMap<PathBuf, FileId>,
+    /// Texts that are not read from disk.
+    given: HashMap<PathBuf, Vec<u8>>,
 }
 
 /// A file whose includes are being followed.
@@ -145,7 +160,7 @@ impl Loader {
         if let Some(&file) = self.known.get(path) {
             return Some(file);
         }
-        match read(path) {
+        match self.given.remove(path).map_or_else(|| read(path), Ok) {
             Ok(text) => {
                 let file = self.conf.map.add(path.to_string_lossy().into_owned(), text.into(), span);
                 self.known.insert(path.to_path_buf(), file);

@@ -8,7 +8,7 @@ mod order;
 mod read;
 
 pub use conf::{Children, Conf, Dir};
-pub use load::{full_name, load};
+pub use load::{full_name, load, load_given};
 pub use order::ReadingOrder;
 
 #[cfg(test)]

@@ -1,0 +1,153 @@
+//! `-t` beyond nginx's: formats, levels, the standard input, fragments.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use super::support::daemon::Program;
+
+fn run(dir: &Path, args: &[&str], input: &str) -> Output {
+    let mut command = Command::new(Program::Tenrec.path());
+    command.current_dir(dir).arg("-t").args(args);
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.unwrap();
+    // One that refuses its options reads nothing.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A folder with a mistake in an included file.
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let main = "events {}\nhttp {\n    server {\n        include sites/a;\n    }\n}\n";
+    std::fs::create_dir(dir.path().join("sites")).unwrap();
+    std::fs::write(dir.path().join("n.conf"), main).unwrap();
+    std::fs::write(
+        dir.path().join("sites/a"),
+        "location /x {\n    # é\n    proxy_pas http://127.0.0.1;\n}\n",
+    )
+    .unwrap();
+    dir
+}
+
+#[test]
+fn json_says_where_and_what_to_do() {
+    let dir = folder();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let output = run(dir.path(), &["-c", "n.conf", "--format=json"], "");
+    assert_eq!((output.status.code(), told(&output).as_str()), (Some(1), ""));
+    let got: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&got["verdict"], &got["level"]), (&json!("failed"), &json!("environment")));
+    assert_eq!(got["file"], at("n.conf"));
+    let want = json!({
+        "severity": "emerg", "code": "unknown-directive", "message": "unknown directive \"proxy_pas\"",
+        "hint": "did you mean \"proxy_pass\"?",
+        "file": at("sites/a"), "line": 3, "column": 5, "end": { "line": 3, "column": 14 }, "nginx_line": 3,
+        "include_chain": [{ "file": at("n.conf"), "line": 4 }],
+        "block": ["http", "server", "location /x"],
+        "fix": {
+            "title": "write \"proxy_pass\"", "file": at("sites/a"), "text": "proxy_pass",
+            "start": { "line": 3, "column": 5 }, "end": { "line": 3, "column": 14 },
+        },
+    });
+    assert_eq!(got["diagnostics"], json!([want]));
+}
+
+#[test]
+fn sarif_and_github_name_files_as_the_repository_does() {
+    let dir = folder();
+    let output = run(dir.path(), &["-c", "n.conf", "--format", "sarif"], "");
+    let got: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let result = &got["runs"][0]["results"][0];
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(got["version"], "2.1.0");
+    assert_eq!(got["runs"][0]["tool"]["driver"]["rules"], json!([{ "id": "unknown-directive" }]));
+    assert_eq!((&result["level"], &place["artifactLocation"]["uri"]), (&json!("error"), &json!("sites/a")));
+    assert_eq!(place["region"], json!({ "startLine": 3, "startColumn": 5, "endLine": 3, "endColumn": 14 }));
+    assert_eq!(result["relatedLocations"][0]["physicalLocation"]["artifactLocation"]["uri"], "n.conf");
+    let change = &result["fixes"][0]["artifactChanges"][0]["replacements"][0];
+    assert_eq!(change["insertedContent"]["text"], "proxy_pass");
+
+    let output = run(dir.path(), &["-c", "n.conf", "--format=github"], "");
+    let want = "::error title=unknown-directive,file=sites/a,line=3,col=5,endLine=3,endColumn=14\
+                ::unknown directive \"proxy_pas\"%0Adid you mean \"proxy_pass\"?\n";
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), want);
+}
+
+#[test]
+fn a_level_tests_what_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = |text: &str| std::fs::write(dir.path().join("n.conf"), text).unwrap();
+    let code = |level: &str| {
+        let output = run(dir.path(), &["-c", "n.conf", &format!("--level={level}")], "");
+        assert!(output.stdout.is_empty());
+        output.status.code().unwrap()
+    };
+    conf("events {}\nhttp { nonsense on; }\n");
+    assert_eq!([code("syntax"), code("semantic")], [0, 1]);
+    conf("events {}\nhttp {");
+    assert_eq!([code("syntax"), code("semantic")], [1, 1]);
+    conf("events {}\nhttp { upstream u { server no-such-host.invalid; } }\n");
+    assert_eq!([code("semantic"), code("environment")], [0, 1]);
+    conf("pid /no/such/folder/pid;\nevents {}\nhttp { server { listen 127.0.0.1:0; } }\n");
+    let before = std::fs::read_dir(dir.path()).unwrap().count();
+    let output = run(dir.path(), &["-c", "n.conf", "--level=semantic"], "");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), before, "nothing is made");
+    assert!(told(&output).contains("n.conf test "), "{}", told(&output));
+}
+
+#[test]
+fn the_standard_input_is_a_configuration() {
+    let dir = folder();
+    let good = "events {}\nhttp { server { listen 80; } }\n";
+    let output = run(dir.path(), &["-c", "-"], good);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(told(&output).ends_with("nginx: configuration file /dev/stdin test is successful\n"));
+    let output = run(dir.path(), &["-c", "-"], "events {}\nhttp {\n    server { include sites/a; }\n}\n");
+    let line = format!("unknown directive \"proxy_pas\" in {}:3\n", dir.path().join("sites/a").display());
+    assert!(told(&output).contains(&line), "includes start from here: {}", told(&output));
+}
+
+#[test]
+fn a_fragment_is_tested_in_its_place() {
+    let dir = folder();
+    let output = run(dir.path(), &["-c", "sites/a", "--context", "http,server", "--format=json"], "");
+    let got: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let diag = &got["diagnostics"][0];
+    assert_eq!(got["diagnostics"].as_array().unwrap().len(), 1);
+    assert_eq!((&diag["line"], &diag["include_chain"]), (&json!(3), &json!([])));
+    assert_eq!(diag["block"], json!(["http", "server", "location /x"]));
+
+    let code =
+        |context: &str, text: &str| run(dir.path(), &["-c", "-", "--context", context], text).status.code();
+    assert_eq!(code("http,upstream", "server 127.0.0.1;\nsession_sticky;\n"), Some(0));
+    assert_eq!(code("http,upstream", "session_sticky;\n"), Some(0), "its servers may be elsewhere");
+    assert_eq!(code("http,upstream", "listen 80;\n"), Some(1));
+    assert_eq!(code("http,server", "listen 80; }\n"), Some(1));
+    assert_eq!(code("http,server", "location / { return 204; }\n"), Some(0));
+    let output = run(dir.path(), &["-c", "none", "--context", "http"], "");
+    assert_eq!(output.status.code(), Some(1), "a fragment that is not there is no good one");
+}
+
+#[test]
+fn options_that_do_not_fit_are_refused() {
+    let dir = folder();
+    for (args, why) in [
+        (&["--format=xml"][..], "invalid option: \"--format=xml\""),
+        (&["--level"], "option \"--level\" requires parameter"),
+        (&["--context=http,nowhere"], "invalid option"),
+        (&["-c", "-", "--level=environment"], "needs a whole configuration"),
+        (&["-s", "stop", "--format=json"], "go with \"-t\" alone"),
+        (&["--nothing"], "invalid option: \"-\""),
+    ] {
+        let output = run(dir.path(), args, "");
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(told(&output).contains(why), "{args:?}: {}", told(&output));
+    }
+}
