@@ -119,7 +119,7 @@ pub struct Request {
     /// The parts that are sent.
     pub ranges: Ranges,
 
-    /// `set $limit_rate`
+    /// `set $limit_rate`, a peer's `X-Accel-Limit-Rate`, or once the answer is sent `limit_rate`; 0: no limit.
     pub limit_rate: Option<u64>,
     pub out: OutHead,
     /// The head of the answer is in the output buffer.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::request::Trailers;
 use super::{Request, ThreadState, filters, status};
 use crate::plan::ListenAddr;
-use crate::wire::{Method, SendError, ServerConn, Version};
+use crate::wire::{Method, Pace, SendError, ServerConn, Version};
+use crate::{values, vars};
 
 /// Runs the header filters, decides the framing and puts the head into the output buffer.
 /// `Err`: a filter made it another answer; nothing was written, and the caller has to give that status an error page.
@@ -15,6 +16,7 @@ pub fn send_head(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState)
     }
     prepare(req, thread)?;
     req.head_sent = true;
+    set_pace(req, conn);
     if req.head.version < Version::HTTP_10 {
         return Ok(());
     }
@@ -23,6 +25,19 @@ pub fn send_head(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState)
     write_head(req, thread, out);
     req.header_size = (out.len() - before) as u64;
     Ok(())
+}
+
+/// `limit_rate`, or what the request says of itself.
+fn set_pace(req: &mut Request, conn: &mut ServerConn) {
+    let loc = req.location();
+    if req.limit_rate.is_none() && loc.limit_rate.is_none() {
+        return;
+    }
+    let size = |template| values::size(&vars::eval_to_vec(template, req)).unwrap_or(0);
+    let rate = req.limit_rate.unwrap_or_else(|| loc.limit_rate.as_ref().map_or(0, size));
+    let after = loc.limit_rate_after.as_ref().map_or(0, size);
+    req.limit_rate = Some(rate);
+    conn.set_pace((rate > 0).then(|| Pace::new(rate, after)));
 }
 
 /// Sends a piece of body, chunked when the head says so, and whatever is in the output buffer before it.
@@ -146,7 +161,7 @@ pub(super) fn write_head(req: &mut Request, thread: &ThreadState, out: &mut Vec<
     }
     if let (Some(time), None) = (head.last_modified, head.last_modified_field) {
         out.extend_from_slice(b"Last-Modified: ");
-        crate::vars::http_date(time, out);
+        vars::http_date(time, out);
         out.extend_from_slice(b"\r\n");
     }
     if let Some(field) =

@@ -111,6 +111,9 @@ impl<'a> Exchange<'a> {
     /// Puts the head into the client's output buffer; `Err`: a filter made it an error of this status.
     fn head(&mut self, peer: Option<PeerId>) -> Result<(), u16> {
         self.fill_head(peer);
+        if let Some(rate) = self.made.answer.orders(&self.req.upstream_head).limit_rate {
+            self.req.limit_rate = Some(rate);
+        }
         respond::send_head(self.req, self.conn, self.thread)
     }
 
@@ -127,7 +130,7 @@ impl<'a> Exchange<'a> {
             temp_path: &proxy.temp_path,
             read_timeout: proxy.read_timeout,
             send_timeout: self.req.location().send_timeout,
-            rate: if buffering { self.rate(orders.limit_rate) } else { 0 },
+            rate: if buffering { self.rate() } else { 0 },
             watched: !proxy.ignore_client_abort && self.out.sent_all,
             chunked: self.req.chunked,
         };
@@ -182,16 +185,10 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Bytes a second, the strictest of those that hold; 0: no limit.
-    fn rate(&self, ordered: Option<u64>) -> u64 {
-        let size = |template| {
-            let text = vars::eval_to_vec(template, self.req);
-            crate::values::size(&text).unwrap_or(0)
-        };
-        let set = ordered.or(self.req.limit_rate);
-        let client = set.or_else(|| self.location()?.limit_rate.as_ref().map(size)).unwrap_or(0);
-        let upstream = self.proxy.limit_rate.as_ref().map_or(0, size);
-        [client, upstream].into_iter().filter(|n| *n > 0).min().unwrap_or(0)
+    /// `proxy_limit_rate`: bytes a second, 0: no limit.
+    fn rate(&self) -> u64 {
+        let Some(template) = &self.proxy.limit_rate else { return 0 };
+        crate::values::size(&vars::eval_to_vec(template, self.req)).unwrap_or(0)
     }
 
     async fn finish(&mut self) {
@@ -243,6 +240,7 @@ impl<'a> Exchange<'a> {
         if respond::flush(self.req, self.conn).await.is_err() {
             return;
         }
+        self.conn.set_pace(None);
         match tunnel(self.conn, link, self.proxy.read_timeout).await {
             TunnelEnd::Closed => self.req.completed = true,
             TunnelEnd::Idle => {

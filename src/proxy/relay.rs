@@ -98,7 +98,7 @@ impl<'a> Relay<'a> {
             if link.bytes_received() != before.0 {
                 heard = now;
             }
-            if conn.bytes_sent() != before.1 || !self.blocked {
+            if conn.bytes_sent() != before.1 || !self.blocked || conn.is_paced() {
                 took = now;
             }
             // Only what is waited for can be late.
@@ -137,7 +137,7 @@ impl<'a> Relay<'a> {
                 }
                 self.unspill(conn, cx)?;
             }
-            if conn.bytes_sent() != took.0 {
+            if conn.bytes_sent() != took.0 || conn.is_paced() {
                 took = (conn.bytes_sent(), clock::instant());
             }
             timer.poll_until(cx, took.1 + self.settings.send_timeout).map(|()| Err(End::ClientTimeout))

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::body::{self, LAST_CHUNK};
+use super::pace::Pace;
 use super::parse::{RequestParser, skip_empty_lines};
 use super::reader::Reader;
 use super::writer::Writer;
@@ -87,6 +88,7 @@ impl ServerConn {
     /// [`HeadError::Refused`] `head` has what was understood.
     pub async fn read_head(&mut self, head: &mut RequestHead, limits: &Limits) -> Result<(), HeadError> {
         head.clear();
+        self.writer.pace = None;
         let mut parser = RequestParser::new(limits);
         let mut begun = false;
         let mut deadline = None;
@@ -240,6 +242,16 @@ impl ServerConn {
     /// Writes the output buffer and `body`; call again with the same `body` until it is ready.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, body: &[u8]) -> Poll<io::Result<()>> {
         self.writer.poll_send(&mut self.stream, cx, &[body])
+    }
+
+    /// Sends no faster than this from now on.
+    pub fn set_pace(&mut self, pace: Option<Pace>) {
+        self.writer.pace = pace.map(Box::new);
+    }
+
+    /// Whether what is to be sent waits because of the pace.
+    pub fn is_paced(&self) -> bool {
+        self.writer.pace.as_ref().is_some_and(|p| p.holds())
     }
 
     /// Answers `Expect: 100-continue`.

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::pace::Pace;
 use super::{SendError, Stream};
 use crate::rt::Timeout;
 
@@ -16,6 +17,8 @@ pub(super) struct Writer {
     pub(super) out: Vec<u8>,
     /// Of `out` and the parts behind it, what was written already.
     written: usize,
+    /// How fast it may go; `None`: as fast as it does.
+    pub(super) pace: Option<Box<Pace>>,
     /// Bytes written to the socket.
     pub(super) sent: u64,
 }
@@ -40,16 +43,26 @@ impl Writer {
         parts: &[&[u8]],
     ) -> Poll<io::Result<bool>> {
         debug_assert!(parts.len() < SLICES, "more parts than one call takes");
+        let budget = match &mut self.pace {
+            Some(pace) if !self.out.is_empty() || parts.iter().any(|p| !p.is_empty()) => {
+                ready!(pace.poll_budget(cx))
+            }
+            _ => usize::MAX,
+        };
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let (mut count, mut left, mut skip) = (0, 0, self.written);
+        let (mut count, mut left, mut skip, mut room) = (0, 0, self.written, budget);
         for part in std::iter::once(&self.out[..]).chain(parts.iter().copied()) {
             let skipped = skip.min(part.len());
             skip -= skipped;
             let rest = &part[skipped..];
             if !rest.is_empty() && count < SLICES {
-                slices[count] = IoSlice::new(rest);
-                count += 1;
                 left += rest.len();
+                let now = rest.len().min(room);
+                if now > 0 {
+                    slices[count] = IoSlice::new(&rest[..now]);
+                    count += 1;
+                    room -= now;
+                }
             }
         }
         let n = match &slices[..count] {
@@ -59,6 +72,9 @@ impl Writer {
         };
         if n == 0 && left > 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.spend(n);
         }
         self.sent += n as u64;
         self.written += n;
@@ -79,6 +95,10 @@ impl Writer {
         limit: Duration,
     ) -> Result<(), SendError> {
         loop {
+            if let Some(pace) = &mut self.pace {
+                // The peer is not late while it is we who wait.
+                std::future::poll_fn(|cx| pace.poll_budget(cx)).await;
+            }
             let write = std::future::poll_fn(|cx| self.poll_write(stream, cx, parts));
             match timer.bound(limit, write).await {
                 Ok(Ok(true)) => return Ok(()),
