@@ -59,8 +59,12 @@ impl Builder<'_> {
         for block in &self.http.upstreams {
             let id = UpstreamId(self.plan.upstreams.len() as u32);
             let names = &mut self.names;
-            let mut template =
-                |text: &[u8], _: config::Place, _: &mut Diags| names.template(&Text::well_formed(text));
+            let mut template = |source: upstream::Source<'_>| match source {
+                upstream::Source::Text(text) => names.template(&Text::well_formed(text)),
+                upstream::Source::Variable(name) => {
+                    names.template(&Text { tokens: vec![config::Tok::Var(name.to_ascii_lowercase().into())] })
+                }
+            };
             let built = upstream::upstream(block, &mut diags, &mut template);
             self.upstreams.blocks.entry(block.name.to_ascii_lowercase().into()).or_insert(id);
             self.plan.upstreams.push(built);

@@ -18,11 +18,21 @@ use crate::values::{self, Address, Host};
 
 type Place = (FileId, u32);
 
-/// Turns a text with variables, well formed, into a template; it says itself what is wrong with the variables.
-pub type Templates<'a> = &'a mut dyn FnMut(&[u8], Place, &mut Diags) -> Template;
+/// What a template is made of.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'t> {
+    /// A text with variables, well formed.
+    Text(&'t [u8]),
+    /// The name of one variable, whatever is in it: `$cookie_my-session`.
+    Variable(&'t str),
+}
+
+/// Makes templates; it says itself what is wrong with the variables.
+pub type Templates<'a> = &'a mut dyn FnMut(Source<'_>) -> Template;
 
 /// Makes an upstream of its block. A server that cannot be looked up is said and left out.
-pub fn upstream(block: &settings::Upstream, diags: &mut Diags, template: Templates<'_>) -> Upstream {
+pub fn upstream(block: &settings::Upstream, diags: &mut Diags, make: Templates<'_>) -> Upstream {
+    let mut template = |text: &[u8]| make(Source::Text(text));
     let (mut peers, mut lines) = (Vec::new(), Vec::new());
     for backup in [false, true] {
         for server in block.servers.iter().filter(|s| s.backup == backup) {
@@ -48,30 +58,29 @@ pub fn upstream(block: &settings::Upstream, diags: &mut Diags, template: Templat
     let method = match &block.method {
         settings::Method::RoundRobin => Method::RoundRobin,
         settings::Method::IpHash => Method::IpHash,
-        settings::Method::Hash { key, consistent: false } => Method::Hash(template(key, block.at, diags)),
-        settings::Method::Hash { key, consistent: true } => {
-            Method::HashConsistent(template(key, block.at, diags))
-        }
+        settings::Method::Hash { key, consistent: false } => Method::Hash(template(key)),
+        settings::Method::Hash { key, consistent: true } => Method::HashConsistent(template(key)),
         settings::Method::LeastConn => Method::LeastConn,
         settings::Method::Random { two } => Method::Random { two: *two },
+    };
+    let variables = |names: &[Box<str>], make: Templates<'_>| {
+        names.iter().map(|name| make(Source::Variable(name))).collect()
     };
     let sticky = block.sticky.as_ref().map(|s| match s {
         sticky::Sticky::Tengine(s) => Sticky::Tengine(s.clone()),
         sticky::Sticky::Cookie(c) => Sticky::Cookie(StickyCookie {
             name: c.name.clone(),
             expires: c.expires,
-            domain: c.domain.as_ref().map(|d| template(d, block.at, diags)),
+            domain: c.domain.as_ref().map(|d| make(Source::Text(d))),
             path: c.path.clone(),
             httponly: c.httponly,
             secure: c.secure,
-            samesite: c.samesite.as_ref().map(|s| template(s, block.at, diags)),
+            samesite: c.samesite.as_ref().map(|s| make(Source::Text(s))),
         }),
-        sticky::Sticky::Route(keys) => {
-            Sticky::Route(keys.iter().map(|k| template(k, block.at, diags)).collect())
-        }
+        sticky::Sticky::Route(keys) => Sticky::Route(variables(keys, make)),
         sticky::Sticky::Learn(l) => Sticky::Learn(StickyLearn {
-            create: l.create.iter().map(|k| template(k, l.at, diags)).collect(),
-            lookup: l.lookup.iter().map(|k| template(k, l.at, diags)).collect(),
+            create: variables(&l.create, make),
+            lookup: variables(&l.lookup, make),
             zone: show(&l.zone).into(),
             size: l.size,
             timeout: l.timeout,

@@ -16,17 +16,17 @@ pub enum Sticky {
     Tengine(SessionSticky),
     /// `sticky_cookie_insert`, `sticky cookie`
     Cookie(CookieInsert),
-    /// `sticky route`: variables as written.
-    Route(Vec<Box<[u8]>>),
+    /// `sticky route`: names of variables.
+    Route(Vec<Box<str>>),
     /// `sticky learn`
     Learn(Learn),
 }
 
-/// `sticky learn …`. Variables are as written.
+/// `sticky learn …`. Variables are names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Learn {
-    pub create: Vec<Box<[u8]>>,
-    pub lookup: Vec<Box<[u8]>>,
+    pub create: Vec<Box<str>>,
+    pub lookup: Vec<Box<str>>,
     /// `zone=NAME:`
     pub zone: Box<[u8]>,
     /// Bytes; at least 32k.
@@ -245,7 +245,7 @@ pub(super) fn sticky(say: &mut Say<'_, '_>) -> Option<Sticky> {
     }
 }
 
-fn route(say: &mut Say<'_, '_>) -> Option<Vec<Box<[u8]>>> {
+fn route(say: &mut Say<'_, '_>) -> Option<Vec<Box<str>>> {
     let dir = say.dir;
     let mut texts = Vec::new();
     for (i, word) in dir.args().iter().enumerate().skip(1) {
@@ -258,18 +258,14 @@ fn route(say: &mut Say<'_, '_>) -> Option<Vec<Box<[u8]>>> {
     Some(texts)
 }
 
-/// `$name`: nginx takes all that follows the `$` for the name.
-fn variable(say: &mut Say<'_, '_>, arg: usize, text: &[u8]) -> Option<Box<[u8]>> {
-    let name = text.get(1..).unwrap_or_default();
-    if name.is_empty() {
-        say.emerg(arg, "invalid variable name \"$\"");
-        return None;
+/// `$name`: all that follows the `$` is the name.
+fn variable(say: &mut Say<'_, '_>, arg: usize, text: &[u8]) -> Option<Box<str>> {
+    match std::str::from_utf8(text.get(1..)?) {
+        Ok("") => say.emerg(arg, "invalid variable name \"$\""),
+        Ok(name) => return Some(name.into()),
+        Err(_) => say.emerg(arg, format!("invalid variable name \"{}\"", show(text))),
     }
-    if !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') {
-        say.emerg(arg, format!("unknown \"{}\" variable", show(&name.to_ascii_lowercase())));
-        return None;
-    }
-    Some(text.into())
+    None
 }
 
 fn learn(say: &mut Say<'_, '_>) -> Option<Learn> {

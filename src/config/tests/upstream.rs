@@ -236,3 +236,55 @@ fn locations_hide_cookies_in_the_new_words_and_the_old() {
     assert!(names.is_empty());
     assert_eq!(said, ["nginx: [emerg] invalid argument of \"x=u\" in f:1"]);
 }
+
+#[test]
+fn sticky_is_read_as_nginx_reads_it() {
+    let (up, wrong) = block(
+        "server a; sticky learn create=$upstream_cookie_my-sid create=$arg_s lookup=$cookie_my-sid zone=z:1m \
+         timeout=90 header;",
+    );
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let Some(Sticky::Learn(l)) = up.sticky else { panic!() };
+    assert_eq!(
+        (&*l.create[0], &*l.create[1], &*l.lookup[0]),
+        ("upstream_cookie_my-sid", "arg_s", "cookie_my-sid")
+    );
+    assert_eq!((&*l.zone, l.size, l.timeout.as_secs(), l.header), (&b"z"[..], 1 << 20, 90, true));
+    let (up, wrong) = block("server a; sticky route $a $b;");
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(matches!(up.sticky, Some(Sticky::Route(names)) if *names == ["a".into(), "b".into()]));
+    let directive = |what: &str| format!("\"sticky\" directive {what}");
+    for (words, expect) in [
+        ("cookie", "invalid number of arguments in \"sticky\" directive".to_owned()),
+        ("bad x", "unknown parameter \"bad\"".to_owned()),
+        ("route x", "invalid variable name \"x\"".to_owned()),
+        ("learn zone=z:1m", directive("\"lookup\" parameter is not specified")),
+        ("learn lookup=$a zone=z:1m", directive("\"create\" parameter is not specified")),
+        ("learn lookup=$a create=$a", directive("\"zone\" parameter is not specified")),
+        ("learn zone=z", directive("zone size is not specified")),
+        ("learn zone=:1m", directive("zone name is not specified")),
+        ("learn zone=z:x", directive("invalid zone size")),
+        ("learn zone=z:31k", directive("zone is too small")),
+        ("learn zone=z:1m zone=y:1m", directive("duplicate zone")),
+        ("learn timeout=0", directive("invalid timeout")),
+        ("learn timeout=1 timeout=2", directive("duplicate timeout")),
+        ("learn create=a", directive("missing variable in the \"create\" parameter")),
+        ("learn lookup=a", directive("missing variable in the \"lookup\" parameter")),
+        ("learn sync zone=z:1m", "unknown parameter \"sync\"".to_owned()),
+    ] {
+        let lines = said(&format!("sticky {words};"));
+        assert_eq!(lines, [format!("[emerg] {expect} in f:2")], "{words}");
+    }
+    assert_eq!(
+        said("sticky route $a; sticky route $b;"),
+        ["[emerg] \"sticky\" directive is duplicate in f:2"]
+    );
+    let learn =
+        |name: &str| format!("upstream {name} {{ server a; sticky learn create=$a lookup=$a zone=z:1m; }}\n");
+    let conf = conf(&(learn("u") + &learn("v")));
+    let mut diags = Diags::new();
+    let list: Vec<Upstream> = conf.main().map(|d| read(d, &mut diags)).collect();
+    shared_zones(&list, &mut diags);
+    let lines: Vec<String> = diags.iter().map(|d| render_nginx(&conf.map, d)).collect();
+    assert_eq!(lines, ["nginx: [emerg] sticky zone \"z\" is already used in upstream \"u\" in f:2"]);
+}

@@ -53,7 +53,10 @@ fn upstream(servers: &[&str], sticky: Sticky) -> Upstream {
         at: AT,
     };
     let mut diags = Diags::new();
-    let upstream = compile::upstream(&block, &mut diags, &mut |text, _, _| Template::text(text));
+    let upstream = compile::upstream(&block, &mut diags, &mut |source| match source {
+        compile::Source::Text(text) => Template::text(text),
+        compile::Source::Variable(name) => panic!("${name}"),
+    });
     assert!(diags.is_empty());
     upstream
 }
