@@ -12,7 +12,7 @@ pub(super) fn map(req: &Request, uri: &[u8], out: &mut Vec<u8>) -> Option<usize>
     if !req.valid_location && matches!(req.location().root, Root::Alias { .. }) {
         req.thread.log_error(
             req,
-            Severity::Error,
+            Severity::Alert,
             format_args!(
                 "\"alias\" cannot be used in location \"{}\" where URI was rewritten",
                 Bytes(&req.location().name)

@@ -257,7 +257,7 @@ async fn location_phase(req: &mut Request, conn: &mut ServerConn, thread: &Threa
         (Content::Proxy(_), Content::Proxy(_)) => Next::Step(Step::Proxy(req.loc)),
         (Content::Proxy(_), _) => {
             // An `if` said it, and one after it holds.
-            thread.log_error(req, Severity::Error, format_args!("no upstream configuration"));
+            thread.log_error(req, Severity::Alert, format_args!("no upstream configuration"));
             Next::Status(500)
         }
         (Content::Static, _) => content::files(req, conn, thread).await,
