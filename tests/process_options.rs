@@ -136,3 +136,40 @@ fn test_config_is_another_name_of_t() {
     );
     assert_eq!(short, long);
 }
+
+#[test]
+fn a_person_who_tests_is_told_what_is_ignored() {
+    if !std::path::Path::new("/usr/bin/script").is_file() {
+        return skipped("a terminal", "no script(1)");
+    }
+    let dir = prefix(&[("nginx.conf", b"pid p;\nevents { multi_accept on; }\n")]);
+    let run = |args: &str| {
+        let line =
+            format!("{} -p {}/ -c nginx.conf {args}", Program::Tenrec.path().display(), dir.path().display());
+        let out = std::process::Command::new("/usr/bin/script")
+            .args(["-qec", &line, "/dev/null"])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{out:?}");
+        String::from_utf8_lossy(&out.stdout).replace('\r', "")
+    };
+    let told = run("-t");
+    let end = format!(
+        "test is successful\naccepted and ignored, which changes nothing for a client:\n  multi_accept  {}/nginx.conf:2\n",
+        dir.path().display()
+    );
+    assert!(told.ends_with(&end), "{told}");
+    assert_eq!(run("-tq"), "");
+    let piped = command(&Program::Tenrec, dir.path()).arg("-t").output().unwrap();
+    assert!(!String::from_utf8_lossy(&piped.stderr).contains("multi_accept"), "{piped:?}");
+}
+
+#[test]
+fn a_file_of_nothing_but_errors_is_not_repeated_whole() {
+    let conf = format!("events {{}}\n{}", "wrong thing;\n".repeat(5000));
+    let text = seen(&Program::Tenrec, Some(&conf), &["-t"]);
+    assert!(text.contains("unknown directive \"wrong\" in DIR/nginx.conf:2\n"), "{text}");
+    assert!(text.contains("nginx: [emerg] 4000 more errors in directives\n"), "{text}");
+    assert!(text.lines().filter(|l| l.contains("unknown directive")).count() < 2100, "{text}");
+}

@@ -8,6 +8,7 @@ mod check;
 mod crossplane;
 mod dump;
 mod fmt;
+mod ignored;
 mod migrate;
 mod place;
 mod report;

@@ -14,6 +14,7 @@ use crate::sys::{self, Signal};
 
 use super::args::{Args, Control};
 use super::check;
+use super::ignored;
 use super::place::Place;
 use super::sub;
 use super::version;
@@ -103,6 +104,9 @@ fn run(argv: Vec<OsString>) -> u8 {
     }
     if !args.quiet {
         say(&format!("configuration file {conf} test is successful"));
+        if terminal {
+            sys::write_stderr(ignored::text(&loaded.conf).as_bytes());
+        }
     }
     if args.dump { dump(&loaded) } else { 0 }
 }
@@ -149,14 +153,7 @@ fn tell(loaded: &Loaded, builtin: &Logs, long: bool) {
 /// `-T`: every file that was read, each once, in the order of reading.
 fn dump(loaded: &Loaded) -> u8 {
     let mut out = Vec::new();
-    for (_, file) in loaded.conf.map.files() {
-        if file.name == "command line" {
-            continue;
-        }
-        out.extend_from_slice(format!("# configuration file {}:\n", file.name).as_bytes());
-        out.extend_from_slice(&file.text);
-        out.push(b'\n');
-    }
+    loaded.conf.dump(&mut out);
     let mut stdout = io::stdout().lock();
     // A reader that has gone is no failure of the test.
     let _ = stdout.write_all(&out).and_then(|()| stdout.flush());

@@ -32,8 +32,9 @@ pub fn load(main: &Path, prefix: &Path, globals: Option<&str>) -> Loaded {
 
 /// The same for a configuration in hand; `diags` is what was said of its form.
 pub fn check(conf: Conf, prefix: &Path, mut diags: Diags) -> Loaded {
-    directives::check(&conf, &mut diags);
-    let refused: HashSet<_> = diags.iter().filter(|d| d.severity.is_fatal()).filter_map(|d| d.at).collect();
+    let mut refused: HashSet<_> =
+        diags.iter().filter(|d| d.severity.is_fatal()).filter_map(|d| d.at).collect();
+    refused.extend(directives::check(&conf, &mut diags));
     let mut found = Found::new();
     found.adopt(diags, None, Step::Read);
     let settings = config::read(&conf, prefix, &refused, &mut found);

@@ -1,16 +1,21 @@
 //! The check of a whole configuration, in nginx's words and in the order in which its reader asks: known, allowed here,
 //! `;` or `{`, number of arguments, then the value of what takes `on` or `off` and what may stand once only.
 
+use std::collections::HashSet;
+
 use smallvec::SmallVec;
 
 use super::{Context, Count, Id, Row, Status, hint, id, value};
-use crate::diag::{Diag, Diags, Severity, Span};
+use crate::diag::{Diag, Diags, FileId, Severity, Span};
 use crate::source::{Children, Conf, Dir};
 use crate::syntax::Body;
 use crate::values::c_text;
 
 /// How many unknown names get a "did you mean".
 const NEAR: usize = 50;
+
+/// How many errors are told one by one; the others are counted.
+const TOLD: usize = 1000;
 
 /// A directive that is accepted and does nothing.
 #[derive(Debug, Clone, Copy)]
@@ -19,16 +24,31 @@ pub struct Ignored {
     pub span: Span,
 }
 
-/// Says everything that the table knows to be wrong.
-pub fn check(conf: &Conf, diags: &mut Diags) {
-    walk(conf, diags, &mut Vec::new());
+/// Says everything that the table knows to be wrong. The answer: where directives end that were found wrong.
+pub fn check(conf: &Conf, diags: &mut Diags) -> HashSet<(FileId, u32)> {
+    let mut faults = Faults::default();
+    walk(conf, &mut faults, &mut Vec::new());
+    diags.extend(faults.told);
+    if faults.count > TOLD {
+        let more = faults.count - TOLD;
+        diags.push(Diag::emerg("more-errors", format!("{more} more errors in directives")));
+    }
+    faults.places
 }
 
 /// The directives that are accepted and ignored, in order: `-t` lists them.
 pub fn inert(conf: &Conf) -> Vec<Ignored> {
     let mut ignored = Vec::new();
-    walk(conf, &mut Diags::new(), &mut ignored);
+    walk(conf, &mut Faults::default(), &mut ignored);
     ignored
+}
+
+/// What is wrong. A file of other content than nginx's is wrong in every line.
+#[derive(Default)]
+struct Faults {
+    told: Diags,
+    count: usize,
+    places: HashSet<(FileId, u32)>,
 }
 
 /// A block whose directives are being read. Blocks are kept on a heap stack: depth is the file's to choose.
@@ -41,7 +61,7 @@ struct Frame<'c> {
     refused: bool,
 }
 
-fn walk(conf: &Conf, diags: &mut Diags, ignored: &mut Vec<Ignored>) {
+fn walk(conf: &Conf, faults: &mut Faults, ignored: &mut Vec<Ignored>) {
     let mut frames =
         vec![Frame { rest: conf.main(), context: Context::MAIN, seen: SmallVec::new(), refused: false }];
     let mut unknown = 0;
@@ -50,8 +70,8 @@ fn walk(conf: &Conf, diags: &mut Diags, ignored: &mut Vec<Ignored>) {
             frames.pop();
             continue;
         };
-        let seen =
-            See { frame, diags: &mut *diags, ignored: &mut *ignored, unknown: &mut unknown }.directive(dir);
+        let seen = See { frame, faults: &mut *faults, ignored: &mut *ignored, unknown: &mut unknown };
+        let seen = seen.directive(dir);
         if let Some((context, refused)) = seen {
             frames.push(Frame { rest: dir.children(), context, seen: SmallVec::new(), refused });
         }
@@ -60,14 +80,14 @@ fn walk(conf: &Conf, diags: &mut Diags, ignored: &mut Vec<Ignored>) {
 
 struct See<'a, 'c> {
     frame: &'a mut Frame<'c>,
-    diags: &'a mut Diags,
+    faults: &'a mut Faults,
     ignored: &'a mut Vec<Ignored>,
     unknown: &'a mut usize,
 }
 
 impl See<'_, '_> {
     /// The context that the directive's block is, when there is one to read, and whether refusals are known there.
-    fn directive(&mut self, dir: Dir<'_>) -> Option<(Context, bool)> {
+    fn directive(mut self, dir: Dir<'_>) -> Option<(Context, bool)> {
         let name = String::from_utf8_lossy(c_text(&dir.node().name.value));
         let here = self.frame.context;
         let Some(id) = id(dir.name()) else {
@@ -153,7 +173,12 @@ impl See<'_, '_> {
             "bad-value" => dir.arg_span(0),
             _ => dir.span(),
         };
-        self.diags.push(Diag {
+        self.faults.places.insert(dir.at());
+        self.faults.count += 1;
+        if self.faults.count > TOLD {
+            return;
+        }
+        self.faults.told.push(Diag {
             severity: Severity::Emerg,
             code,
             message,

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::Conf;
+use super::multiply;
 use super::read::read;
 use crate::diag::{Diag, Diags, FileId, Span};
 use crate::syntax::{Body, NodeId, parse};
@@ -47,7 +48,8 @@ pub fn load_given(
         loader.conf.roots.push(file);
         loader.follow(file);
     }
-    let Loader { conf, diags: mut found, .. } = loader;
+    let Loader { mut conf, diags: mut found, .. } = loader;
+    found.extend(multiply::bound(&mut conf));
     let order = conf.reading_order();
     found.sort_by_place(|file, offset| order.rank(file, offset));
     diags.extend(found);

@@ -4,6 +4,7 @@
 
 mod conf;
 mod load;
+mod multiply;
 mod order;
 mod read;
 

@@ -192,3 +192,22 @@ fn patterns_are_those_of_the_system() {
     assert!(errors.is_empty());
     assert_eq!(names(&conf), "b1 c1 xy xy");
 }
+
+#[test]
+fn includes_that_multiply_are_bounded() {
+    let link = |i: usize| format!("a{i};\ninclude {n};\ninclude {n};\n", n = i + 1);
+    let links: Vec<(String, String)> = (0..40).map(|i| (i.to_string(), link(i))).collect();
+    let mut files: Vec<(&str, &str)> = links.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
+    files.extend([("40", "last;"), ("main.conf", "include 0;\ninclude 40;\n")]);
+    let dir = dir(&files);
+    let (conf, errors) = read(dir.path(), "main.conf", None);
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    assert!(error.starts_with("nginx: [emerg] too many directives by repeated includes"), "{error}");
+    assert!(error.ends_with(":3"), "the second include of a file: {error}");
+    let last = conf.main().take(5_000_000).last();
+    assert_eq!(
+        last.map(|d| d.name()),
+        Some("last"),
+        "what is left is short enough, and other includes are kept"
+    );
+}
