@@ -203,3 +203,23 @@ fn bodies_that_nobody_wants_do_not_disturb_what_follows() {
     ];
     all_same("bodies", &requests);
 }
+
+#[test]
+fn counts_of_connections_and_requests() {
+    let conf = "events {}\nhttp { server { listen 127.0.0.1:%%8080%%; location / { return 200 x; } location /s { stub_status; } } }\n";
+    let daemon = super::support::daemon::Daemon::start(conf);
+    let mut client = super::support::client::Client::connect(daemon.port(8080));
+    let waiting = super::support::client::Client::connect(daemon.port(8080));
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+    }
+    let told = super::support::eventually("both connections are counted", || {
+        client.send("GET /s HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = client.response();
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        text.starts_with("Active connections: 2 \nserver accepts handled requests\n ").then_some(text)
+    });
+    assert!(told.ends_with("Reading: 0 Writing: 1 Waiting: 1 \n"), "{told}");
+    drop(waiting);
+}
