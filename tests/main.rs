@@ -16,6 +16,7 @@ mod fmt;
 mod framing;
 mod grammar;
 mod migrate;
+mod moves;
 mod mutations;
 mod process_options;
 mod process_signals;
