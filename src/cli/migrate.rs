@@ -13,7 +13,7 @@ const DROPPED: u8 = 1;
 const FAILED: u8 = 2;
 
 pub(super) const FLAGS: &[Flag] = &[
-    Flag { name: "from", value: Some("SYSTEM"), about: "whose configuration it is: fgw" },
+    Flag { name: "from", value: Some("SYSTEM"), about: "whose configuration it is: haproxy, fgw" },
     Flag {
         name: "out",
         value: Some("FILE"),

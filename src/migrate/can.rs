@@ -9,8 +9,6 @@ use super::verify;
 pub struct Can {
     /// Active checks: `check` in an upstream.
     pub check: bool,
-    /// `sticky learn`
-    pub learn: bool,
     /// `listen … ssl`
     pub ssl: bool,
     /// `proxy_pass https://…`
@@ -27,7 +25,6 @@ impl Can {
         };
         Self {
             check: upstream("check interval=2000 rise=1 fall=3 timeout=1000 type=http;"),
-            learn: upstream("sticky learn create=$upstream_cookie_a lookup=$cookie_a zone=a:1m timeout=1h;"),
             // Without a certificate nginx refuses such a listener when it starts, not when it reads it.
             ssl: known("ssl_certificate"),
             proxy_ssl: works("server { location / { proxy_pass https://127.0.0.1; } }"),

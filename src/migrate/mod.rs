@@ -9,12 +9,11 @@
 mod can;
 mod convert;
 mod fgw;
-#[allow(dead_code, reason = "HAProxy's come with its dialect")]
+mod haproxy;
 mod ids;
 mod input;
 mod json;
 mod ledger;
-#[allow(dead_code, reason = "words for dialects to come")]
 mod model;
 mod report;
 mod verify;

@@ -74,8 +74,6 @@ pub(super) enum StickyKind {
     Cookie(Cookie),
     /// `sticky learn`, words after it.
     Learn(Vec<String>),
-    /// `sticky route`, words after it.
-    Route(Vec<String>),
 }
 
 /// `session_sticky`

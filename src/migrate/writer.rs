@@ -33,6 +33,7 @@ pub(super) fn write(model: &Model, inputs: &[Input], from: &str) -> Text {
     w.raw(format!("# Converted from {from}: {}", names.join(", ")), None);
     w.raw(String::new(), None);
     model.main.iter().for_each(|l| w.line(l));
+    w.gap();
     w.open("events", None);
     model.events.iter().for_each(|l| w.line(l));
     w.close();
@@ -57,7 +58,8 @@ impl Writer<'_> {
     }
 
     fn gap(&mut self) {
-        if self.text.lines.last().is_some_and(|(l, _)| !l.ends_with('{')) {
+        let open = |l: &str| l.is_empty() || l.split(" # ").next().is_some_and(|code| code.ends_with('{'));
+        if self.text.lines.last().is_some_and(|(l, _)| !open(l)) {
             self.raw(String::new(), None);
         }
     }
@@ -106,10 +108,6 @@ impl Writer<'_> {
                 }
                 StickyKind::Learn(words) => {
                     ["sticky", "learn"].map(str::to_owned).into_iter().chain(words.clone()).collect()
-                }
-                StickyKind::Route(words) => {
-                    route = true;
-                    ["sticky", "route"].map(str::to_owned).into_iter().chain(words.clone()).collect()
                 }
             };
             self.line(&Line::new(sticky.cite, words));
@@ -184,7 +182,7 @@ fn peer(p: &Peer, route: bool, sticky: bool) -> Vec<String> {
     }
     if let Some((fails, timeout)) = p.max_fails {
         words.push(format!("max_fails={fails}"));
-        words.push(format!("fail_timeout={timeout}s"));
+        words.extend((fails > 0).then(|| format!("fail_timeout={timeout}s")));
     }
     if p.max_conns > 0 {
         words.push(format!("max_conns={}", p.max_conns));

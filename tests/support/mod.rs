@@ -3,6 +3,7 @@
 pub mod client;
 pub mod daemon;
 pub mod diff;
+pub mod haproxy;
 pub mod origin;
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,392 @@
+//! Servers, the balancer, and what a location says that leads there.
+
+use super::super::model::{Line as Out, Peer, StickyKind, Upstream};
+use super::super::report::Class;
+use super::proxy::Proxy;
+use super::read::Line;
+use super::{Cx, http, sessions, values};
+
+/// A server of HAProxy's with what the sessions need of it.
+pub(super) struct Server<'a> {
+    pub(super) line: &'a Line,
+    pub(super) peer: Peer,
+    /// `cookie V`
+    pub(super) cookie: Option<String>,
+    pub(super) check: bool,
+}
+
+/// Parameters of `server` that take a value and have no counterpart.
+const VALUED: &[(&str, &str)] = &[
+    ("minconn", "no queue that grows with the load"),
+    ("maxqueue", "no queue"),
+    ("slowstart", "no slow start"),
+    ("verify", "needs proxy_ssl"),
+    ("sni", "needs proxy_ssl"),
+    ("ca-file", "needs proxy_ssl"),
+    ("crl-file", "needs proxy_ssl"),
+    ("crt", "needs proxy_ssl"),
+    ("alpn", "HTTP/1.1 to servers"),
+    ("proto", "HTTP/1.1 to servers"),
+    ("port", "needs \"check\""),
+    ("addr", "needs \"check\""),
+    ("observe", "failures are always counted"),
+    ("error-limit", "say max_fails"),
+    ("on-error", "say max_fails"),
+    ("on-marked-down", "connections end by themselves"),
+    ("on-marked-up", "connections end by themselves"),
+    ("redir", "no redirects by servers"),
+    ("track", "needs \"check\""),
+    ("source", "say proxy_bind"),
+    ("resolvers", "names are looked up once"),
+    ("init-addr", "names are looked up once"),
+    ("resolve-prefer", "names are looked up once"),
+    ("agent-check", "no agents"),
+    ("agent-port", "no agents"),
+    ("agent-inter", "no agents"),
+    ("pool-max-conn", "say \"keepalive\""),
+    ("pool-purge-delay", "say \"keepalive_timeout\""),
+    ("namespace", "no namespaces"),
+];
+
+pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
+    let mut servers = Vec::new();
+    let defaults: Vec<&Line> = proxy.all().filter(|l| l.word(0) == "default-server").collect();
+    for line in &defaults {
+        cx.account.exact(line, "carried into the servers");
+    }
+    for line in proxy.own().filter(|l| matches!(l.word(0), "server" | "server-template")) {
+        servers.extend(server(cx, line, &defaults));
+    }
+    let has_servers = !servers.is_empty();
+    let method = proxy.last("balance").and_then(|l| balance(cx, proxy, l));
+    let name = if has_servers { cx.names.make(&proxy.section.name) } else { String::new() };
+    let sticky = sessions::convert(cx, proxy, &mut servers, &name);
+    let strict = method
+        .as_ref()
+        .is_some_and(|m| matches!(m.words.first().map(String::as_str), Some("hash" | "random")));
+    let all_backup = servers.iter().all(|s| s.peer.backup);
+    for server in &mut servers {
+        if server.peer.backup && all_backup {
+            server.peer.backup = false;
+            cx.account.approximated(server.line, "only spare servers: all are asked, not the first alone");
+        } else if server.peer.backup && strict {
+            (server.peer.backup, server.peer.down) = (false, true);
+            cx.account.approximated(server.line, "this balancer takes no spare servers: it is down");
+        }
+        if server.peer.drain && sticky.is_none() {
+            (server.peer.drain, server.peer.down) = (false, true);
+        }
+        if !server.check {
+            // HAProxy takes out only what it checks.
+            server.peer.max_fails = Some((0, 10));
+        }
+    }
+    let check = servers.iter().any(|s| s.check);
+    let mut lines = Vec::new();
+    checks(cx, proxy, check, &mut lines, &servers);
+    let redispatch = retries(cx, proxy, &mut lines);
+    let mut sticky = sticky;
+    if let Some(StickyKind::Session(s)) = sticky.as_mut().map(|s| &mut s.kind) {
+        s.fallback = redispatch || check;
+    }
+    http::location(cx, proxy, &mut lines);
+    http::options(cx, proxy);
+    if !has_servers {
+        cx.backends.insert(proxy.section.name.clone(), vec![Out::new(None, ["return", "503"])]);
+        return;
+    }
+    let upstream: Vec<Out> = extract(&mut lines, |l| l.words.first().is_some_and(|w| w.starts_with("check")));
+    if let Some(StickyKind::Session(s)) = sticky.as_ref().map(|s| &s.kind)
+        && s.hides()
+    {
+        let words = ["session_sticky_hide_cookie".to_owned(), format!("upstream={name}")];
+        lines.push(Out::new(None, words));
+    }
+    lines.push(Out::new(None, ["proxy_pass".to_owned(), format!("http://{name}")]));
+    cx.model.upstreams.push(Upstream {
+        name,
+        cite: proxy.section.head.as_ref().map(|h| h.place),
+        method,
+        sticky,
+        peers: servers.into_iter().map(|s| s.peer).collect(),
+        lines: upstream,
+    });
+    cx.backends.insert(proxy.section.name.clone(), lines);
+}
+
+fn extract(lines: &mut Vec<Out>, which: impl Fn(&Out) -> bool) -> Vec<Out> {
+    let (taken, left) = std::mem::take(lines).into_iter().partition(|l| which(l));
+    *lines = left;
+    taken
+}
+
+fn server<'a>(cx: &Cx, line: &'a Line, defaults: &[&Line]) -> Option<Server<'a>> {
+    if line.word(0) == "server-template" {
+        cx.account.dropped(line, "a number of servers by one name: write them out");
+        return None;
+    }
+    let address = match values::server(line.word(2)) {
+        Ok(address) => address,
+        Err(why) => {
+            cx.account.dropped(line, why);
+            return None;
+        }
+    };
+    cx.account.exact(line, "");
+    let peer = Peer { address, cite: Some(line.place), weight: 1, ..Peer::default() };
+    let mut server = Server { line, peer, cookie: None, check: false };
+    for default in defaults {
+        parameters(cx, &mut server, default.from(1));
+    }
+    parameters(cx, &mut server, line.from(3));
+    Some(server)
+}
+
+fn parameters(cx: &Cx, server: &mut Server<'_>, words: &[String]) {
+    let line = server.line;
+    let mut words = words.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        match word {
+            "weight" => match words.next().and_then(|w| w.parse::<u32>().ok()).filter(|n| *n <= 256) {
+                Some(0) => {
+                    server.peer.drain = true;
+                    cx.account.exact(line, "weight 0: those whom a cookie brings, nobody else");
+                }
+                Some(n) => (server.peer.weight, server.peer.drain) = (n, false),
+                None => cx.account.dropped(line, "weight: a number up to 256 is expected"),
+            },
+            "cookie" => server.cookie = words.next().map(str::to_owned),
+            "maxconn" => match words.next().and_then(|w| w.parse().ok()) {
+                Some(n) => {
+                    server.peer.max_conns = n;
+                    if n > 0 {
+                        cx.account
+                            .approximated(line, "maxconn: past it another server is asked, nobody waits");
+                    }
+                }
+                None => cx.account.dropped(line, "maxconn: a number is expected"),
+            },
+            "check" => server.check = true,
+            "no-check" => server.check = false,
+            "backup" => server.peer.backup = true,
+            "no-backup" => server.peer.backup = false,
+            "disabled" => server.peer.down = true,
+            "enabled" => server.peer.down = false,
+            "inter" | "fastinter" | "downinter" | "rise" | "fall" => {
+                words.next();
+                if !cx.can.check || matches!(word, "fastinter" | "downinter") {
+                    cx.account.dropped(line, &format!("{word} needs \"check\""));
+                }
+            }
+            "id" => {
+                words.next();
+                cx.account.exact(line, "id: a number for HAProxy's statistics");
+            }
+            "ssl" | "check-ssl" => cx.account.dropped(line, "needs TLS to servers (proxy_ssl)"),
+            "send-proxy" | "send-proxy-v2" | "send-proxy-v2-ssl" | "check-send-proxy" => {
+                cx.account.dropped(line, "the PROXY protocol is not sent");
+            }
+            other => match VALUED.iter().find(|(name, _)| *name == other) {
+                Some((name, why)) => {
+                    words.next();
+                    cx.account.dropped(line, &format!("{name}: {why}"));
+                }
+                None => cx.account.dropped(line, &format!("\"{other}\" is not known")),
+            },
+        }
+    }
+}
+
+fn balance(cx: &Cx, proxy: &Proxy<'_>, line: &Line) -> Option<Out> {
+    let cite = Some(line.place);
+    let out = |words: &[&str]| Some(Out::new(cite, words.iter().copied()));
+    let hashed = |key: &str, note: &str| {
+        let kind = proxy.last("hash-type");
+        let consistent = kind.is_some_and(|l| l.word(1) == "consistent");
+        if let Some(kind) = kind {
+            cx.account.approximated(kind, "another hash than HAProxy's");
+        }
+        cx.account.approximated(
+            line,
+            &format!("{note}another hash than HAProxy's: each client changes its server once"),
+        );
+        let words = ["hash", key].into_iter().chain(consistent.then_some("consistent"));
+        Some(Out::new(cite, words))
+    };
+    let algorithm = line.word(1);
+    let (name, inside) =
+        algorithm.split_once('(').map_or((algorithm, ""), |(n, r)| (n, r.trim_end_matches(')')));
+    match name {
+        "roundrobin" => {
+            cx.account.exact(line, "");
+            None
+        }
+        "static-rr" => {
+            cx.account.exact(line, "round robin");
+            None
+        }
+        "leastconn" => {
+            cx.account.exact(line, "");
+            out(&["least_conn"])
+        }
+        "random" if matches!(inside, "" | "2") => {
+            cx.account.exact(line, "");
+            out(&["random", "two", "least_conn"])
+        }
+        "random" => {
+            cx.account.approximated(line, "two draws at most");
+            if inside == "1" { out(&["random"]) } else { out(&["random", "two", "least_conn"]) }
+        }
+        "source" => hashed("$remote_addr", ""),
+        "uri" if line.word(2) == "whole" => hashed("$request_uri", ""),
+        "uri" => {
+            if line.words.len() > 2 {
+                cx.account.dropped(line, "len, depth: the whole path is hashed");
+            }
+            hashed("$uri", "the path after its escapes are resolved; ")
+        }
+        "url_param" => match values::sample(&format!("urlp({})", line.word(2))) {
+            Some(key) => {
+                if line.words.len() > 3 {
+                    cx.account.dropped(line, "check_post: bodies are not looked into");
+                }
+                hashed(&key, "")
+            }
+            None => {
+                cx.account.dropped(line, "no variable has this parameter");
+                None
+            }
+        },
+        "hdr" => match values::sample(&format!("hdr({inside})")) {
+            Some(key) => {
+                if line.words.len() > 2 {
+                    cx.account.dropped(line, "use_domain_only: the whole header is hashed");
+                }
+                hashed(&key, "")
+            }
+            None => {
+                cx.account.dropped(line, "no variable has this header");
+                None
+            }
+        },
+        "hash" => match values::sample(line.word(2)) {
+            Some(key) => hashed(&key, ""),
+            None => {
+                cx.account.dropped(line, "no variable has this sample");
+                None
+            }
+        },
+        _ => {
+            cx.account.dropped(line, "no such balancer here; round robin");
+            None
+        }
+    }
+}
+
+fn checks(cx: &Cx, proxy: &Proxy<'_>, check: bool, lines: &mut Vec<Out>, servers: &[Server<'_>]) {
+    let http = proxy.option("httpchk");
+    if !check {
+        if let Some(line) = http {
+            cx.account.exact(line, "no server is checked");
+        }
+        return;
+    }
+    let checked = servers.iter().find(|s| s.check);
+    let Some(first) = checked else { return };
+    let words = first.line.from(3);
+    let after = |name: &str| words.iter().position(|w| w == name).and_then(|i| words.get(i + 1));
+    let number = |name: &str, default: u64| after(name).and_then(|w| w.parse().ok()).unwrap_or(default);
+    let inter = after("inter").and_then(|w| values::time(w, 1)).unwrap_or(2000);
+    let timeout = proxy.timeout("check");
+    let wait = timeout.and_then(|l| values::time(l.word(2), 1)).unwrap_or(inter);
+    let cite = Some(first.line.place);
+    let words = [
+        "check".to_owned(),
+        format!("interval={inter}"),
+        format!("rise={}", number("rise", 2)),
+        format!("fall={}", number("fall", 3)),
+        format!("timeout={wait}"),
+        format!("type={}", if http.is_some() { "http" } else { "tcp" }),
+    ];
+    lines.push(Out::new(cite, words).needs(cx.can.check, "check"));
+    let mut said: Vec<&Line> = servers.iter().filter(|s| s.check).map(|s| s.line).collect();
+    if let Some(line) = http {
+        let (method, uri) = match line.from(2) {
+            [] => ("OPTIONS", "/"),
+            [uri] => ("OPTIONS", uri.as_str()),
+            [method, uri, ..] => (method.as_str(), uri.as_str()),
+        };
+        let send = format!("{method} {uri} HTTP/1.0\r\n\r\n");
+        let send = Out::new(Some(line.place), ["check_http_send", &send]);
+        lines.push(send.needs(cx.can.check, "check"));
+        let alive = Out::new(Some(line.place), ["check_http_expect_alive", "http_2xx", "http_3xx"]);
+        lines.push(alive.needs(cx.can.check, "check"));
+        said.push(line);
+    }
+    said.extend(timeout);
+    for line in said {
+        if cx.can.check {
+            cx.account.approximated(line, "one check for all servers of the upstream");
+        } else {
+            cx.account.dropped(line, "needs \"check\"; failures of requests take a server out for 10 s");
+        }
+    }
+    for line in proxy.all().filter(|l| l.word(0) == "http-check" || l.word(0) == "tcp-check") {
+        cx.account.dropped(line, "needs \"check\" with steps");
+    }
+}
+
+/// Whether another server is asked when one cannot be connected to.
+fn retries(cx: &Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) -> bool {
+    let redispatch = proxy.option("redispatch").or(proxy.last("redispatch"));
+    let retries = proxy.last("retries");
+    let on = proxy.last("retry-on");
+    let Some(line) = redispatch else {
+        lines.push(Out::new(None, ["proxy_next_upstream", "off"]));
+        for line in retries.into_iter().chain(on) {
+            let zero = line.word(1) == "0" || line.word(1) == "none";
+            let class = if zero { Class::Exact } else { Class::Dropped };
+            cx.account.mark(
+                line,
+                class,
+                if zero { "" } else { "one server is asked once; say \"option redispatch\"" },
+            );
+        }
+        return false;
+    };
+    cx.account.approximated(line, "the next server is asked at once, not after the retries on the first");
+    let mut words = vec!["proxy_next_upstream", "error", "timeout"];
+    if let Some(on) = on {
+        let mut lost = Vec::new();
+        for word in on.from(1) {
+            match word.as_str() {
+                "500" => words.push("http_500"),
+                "502" => words.push("http_502"),
+                "503" => words.push("http_503"),
+                "504" => words.push("http_504"),
+                "404" => words.push("http_404"),
+                "conn-failure" | "empty-response" | "response-timeout" => {}
+                "all-retryable-errors" => words.extend(["http_500", "http_502", "http_503", "http_504"]),
+                other => lost.push(other),
+            }
+        }
+        if lost.is_empty() {
+            cx.account.exact(on, "");
+        } else {
+            cx.account.dropped(on, &format!("no retry on {}", lost.join(", ")));
+        }
+    }
+    words.dedup();
+    lines.push(Out::new(Some(line.place), words));
+    if let Some(line) = retries {
+        match line.word(1).parse::<u32>() {
+            Ok(n) => {
+                cx.account.approximated(line, "of other servers; the first try counts here");
+                let tries = n.saturating_add(1).to_string();
+                lines.push(Out::new(Some(line.place), ["proxy_next_upstream_tries", &tries]));
+            }
+            Err(_) => cx.account.dropped(line, "a number is expected"),
+        }
+    }
+    true
+}

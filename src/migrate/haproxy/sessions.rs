@@ -1,0 +1,331 @@
+//! `cookie`, `appsession`, `stick-table` and `stick`.
+
+use std::net::SocketAddr;
+
+use super::super::ids;
+use super::super::model::{Cookie, LONGEST_ROUTE, Session, Sticky, StickyKind};
+use super::super::report::{Fate, Sessions};
+use super::backend::Server;
+use super::proxy::Proxy;
+use super::read::Line;
+use super::{Cx, values};
+
+pub(super) fn convert(
+    cx: &mut Cx,
+    proxy: &Proxy<'_>,
+    servers: &mut [Server<'_>],
+    upstream: &str,
+) -> Option<Sticky> {
+    let line = proxy.last("cookie");
+    let sticky = line.and_then(|l| cookie(cx, proxy, l, servers, upstream));
+    if line.is_none() {
+        for server in servers.iter().filter(|s| s.cookie.is_some()) {
+            cx.account.exact(server.line, "cookie: without a \"cookie\" line it says nothing");
+        }
+    }
+    let learnt = table(cx, proxy, upstream, sticky.is_some());
+    sticky.or(learnt)
+}
+
+/// What a `cookie` line says.
+#[derive(Default)]
+struct Said<'a> {
+    mode: Option<&'a str>,
+    indirect: bool,
+    httponly: bool,
+    secure: bool,
+    dynamic: bool,
+    domain: Option<&'a str>,
+    idle: Option<u64>,
+    life: Option<u64>,
+    samesite: Option<&'a str>,
+}
+
+fn said<'a>(cx: &Cx, line: &'a Line) -> Option<Said<'a>> {
+    let mut said = Said::default();
+    let mut words = line.from(2).iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        match word {
+            "rewrite" | "insert" | "prefix" if said.mode.is_some_and(|m| m != word) => {
+                cx.account.dropped(line, "two modes at once, which HAProxy refuses");
+                return None;
+            }
+            "rewrite" | "insert" | "prefix" => said.mode = Some(word),
+            "indirect" => said.indirect = true,
+            "httponly" => said.httponly = true,
+            "secure" => said.secure = true,
+            "dynamic" => said.dynamic = true,
+            "nocache" => cx.account.dropped(line, "nocache: no \"Cache-control: private\" beside the cookie"),
+            "postonly" => cx.account.dropped(line, "postonly: the cookie comes with any method"),
+            "preserve" => {
+                cx.account.dropped(line, "preserve: a cookie of the backend's does not hold ours back")
+            }
+            "domain" => match words.next() {
+                Some(d) if said.domain.is_none() && plain(d) => said.domain = Some(d),
+                _ => cx.account.dropped(line, "domain: one domain, without special characters"),
+            },
+            "maxidle" | "maxlife" => match words.next().and_then(|t| values::time(t, 1000)) {
+                Some(ms) if word == "maxidle" => said.idle = Some(values::seconds(ms)),
+                Some(ms) => said.life = Some(values::seconds(ms)),
+                None => cx.account.dropped(line, &format!("{word}: a time is expected")),
+            },
+            "attr" => match words.next() {
+                Some(a) if a.get(..9).is_some_and(|n| n.eq_ignore_ascii_case("samesite=")) => {
+                    said.samesite = a.get(9..);
+                }
+                other => {
+                    let other = other.unwrap_or_default();
+                    cx.account.dropped(line, &format!("attr {other}: no other attributes"));
+                }
+            },
+            other => cx.account.dropped(line, &format!("\"{other}\" is not known")),
+        }
+    }
+    Some(said)
+}
+
+/// Names, values and domains that need no quotes anywhere.
+fn plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !br#"$;,"'\{}"#.contains(&b))
+}
+
+fn cookie(
+    cx: &mut Cx,
+    proxy: &Proxy<'_>,
+    line: &Line,
+    servers: &mut [Server<'_>],
+    upstream: &str,
+) -> Option<Sticky> {
+    let name = line.word(1);
+    if !plain(name) || name.contains('=') {
+        cx.account.dropped(line, "this cannot be the name of a cookie");
+        return None;
+    }
+    let said = said(cx, line)?;
+    let key = proxy.last("dynamic-cookie-key");
+    let mut dynamic = said.dynamic;
+    if dynamic && key.is_none() {
+        cx.account.dropped(line, "dynamic: no \"dynamic-cookie-key\" is said");
+        dynamic = false;
+    }
+    if let Some(key) = key {
+        cx.account.exact(key, if dynamic { "the values are computed" } else { "no cookie is dynamic" });
+    }
+    for server in servers.iter_mut() {
+        let computed = key.filter(|_| dynamic && server.cookie.is_none()).and_then(|k| {
+            let address: SocketAddr = server.peer.address.parse().ok()?;
+            Some(ids::haproxy_dynamic(k.word(1), address))
+        });
+        if dynamic && computed.is_none() && server.cookie.is_none() {
+            cx.account.dropped(server.line, "a dynamic cookie needs the address, not a name");
+        }
+        match server.cookie.clone().or(computed) {
+            Some(value) if plain(&value) => server.peer.id = Some(value),
+            Some(_) => {
+                cx.account.dropped(server.line, "this value cannot be written; the address is the value")
+            }
+            None => cx.account.approximated(
+                server.line,
+                "without a value HAProxy keeps no session here; it gets one of its address",
+            ),
+        }
+    }
+    if servers.is_empty() {
+        cx.account.dropped(line, "no servers");
+        return None;
+    }
+    cx.account.exact(line, "");
+    let dated = said.idle.is_some() || said.life.is_some();
+    let mode = said.mode;
+    let flags = said.httponly || said.secure || said.samesite.is_some();
+    let short = servers.iter().all(|s| s.peer.id.as_ref().is_none_or(|id| id.len() <= LONGEST_ROUTE));
+    let nginx = flags && mode == Some("insert") && !dated && short;
+    let kind = if nginx {
+        let note = "nginx's \"sticky cookie\" for the attributes' sake: it is sent with every answer";
+        cx.account.approximated(line, note);
+        if said.indirect {
+            cx.account.dropped(line, "indirect: the backend sees the cookie");
+        }
+        let samesite =
+            said.samesite.filter(|s| ["strict", "lax", "none"].contains(&s.to_ascii_lowercase().as_str()));
+        if samesite.is_none() && said.samesite.is_some() {
+            cx.account.dropped(line, "SameSite: Strict, Lax or None is expected");
+        }
+        StickyKind::Cookie(Cookie {
+            name: name.to_owned(),
+            expires: None,
+            domain: said.domain.map(str::to_owned),
+            path: Some("/".to_owned()),
+            httponly: said.httponly,
+            secure: said.secure,
+            samesite: samesite.map(str::to_owned),
+        })
+    } else {
+        if flags {
+            let why = "httponly, secure, attr: such a cookie has no attributes here";
+            cx.account.dropped(line, why);
+        }
+        let mut session = Session::insert(name);
+        match mode {
+            Some("insert") => {
+                cx.account.approximated(line, "answers with a status of 400 and above bring no cookie")
+            }
+            Some("prefix") => session.mode = "prefix",
+            Some(_) => session.mode = "rewrite",
+            None => {
+                session.mode = "rewrite";
+                cx.account.approximated(line, "the backend's cookie also gets the server's value");
+            }
+        }
+        session.indirect = said.indirect && session.mode == "insert";
+        if said.indirect && !session.indirect {
+            cx.account.approximated(line, "indirect: of \"insert\" only");
+        }
+        session.domain = said.domain.map(str::to_owned).filter(|_| session.mode == "insert");
+        (session.maxidle, session.maxlife) = (said.idle, said.life);
+        if session.mode != "insert" {
+            (session.maxidle, session.maxlife) = (None, None);
+        }
+        StickyKind::Session(session)
+    };
+    let (fate, why) = if dated {
+        (
+            Fate::Lost,
+            format!(
+                "HAProxy's dates in \"{name}\" are written otherwise: each session is balanced anew once"
+            ),
+        )
+    } else {
+        (Fate::KeptByAlias, format!("cookie \"{name}\": each server has the value that HAProxy gave it"))
+    };
+    cx.model.sessions.push(Sessions { upstream: upstream.to_owned(), fate, why });
+    Some(Sticky { cite: Some(line.place), kind })
+}
+
+/// `appsession` and the sticks.
+fn table(cx: &mut Cx, proxy: &Proxy<'_>, upstream: &str, taken: bool) -> Option<Sticky> {
+    let app = proxy.last("appsession");
+    let table = proxy.last("stick-table");
+    let sticks: Vec<&Line> = proxy.own().filter(|l| l.word(0) == "stick").collect();
+    if app.is_none() && sticks.is_empty() {
+        if let Some(table) = table {
+            cx.account.exact(table, "nothing sticks to it");
+        }
+        return None;
+    }
+    if taken {
+        for line in app.into_iter().chain(table).chain(sticks) {
+            cx.account.dropped(line, "the sessions of the \"cookie\" line hold; a second kind has no place");
+        }
+        return None;
+    }
+    learn(cx, app, table, &sticks, upstream)
+}
+
+/// The value after a word.
+fn after<'a>(line: &'a Line, word: &str) -> Option<&'a str> {
+    let at = line.words.iter().position(|w| w == word)?;
+    line.words.get(at + 1).map(String::as_str)
+}
+
+/// A table as `sticky learn`.
+fn learn(
+    cx: &mut Cx,
+    app: Option<&Line>,
+    table: Option<&Line>,
+    sticks: &[&Line],
+    upstream: &str,
+) -> Option<Sticky> {
+    let (mut creates, mut lookups) = (Vec::new(), Vec::new());
+    if let Some(app) = app {
+        let name = app.word(1);
+        if !plain(name) || name.contains('-') {
+            cx.account.dropped(app, "no variable has this cookie");
+            return None;
+        }
+        creates.push(format!("create=$upstream_cookie_{name}"));
+        if app.words.iter().any(|w| w == "request-learn") {
+            creates.push(format!("create=$cookie_{name}"));
+        }
+        lookups.push(format!("lookup=$cookie_{name}"));
+        cx.account
+            .approximated(app, "the session in the cookie as a whole; one in the path is not looked for");
+    }
+    for line in sticks {
+        if line.words.iter().any(|w| matches!(w.as_str(), "if" | "unless" | "table")) {
+            cx.account.dropped(line, "conditions and other sections' tables have no counterpart");
+            continue;
+        }
+        let sample = match line.word(1) {
+            "store-response" => answer(line.word(2)),
+            _ => values::sample(line.word(2)),
+        };
+        let Some(sample) = sample else {
+            cx.account.dropped(line, "no variable has this sample");
+            continue;
+        };
+        cx.account.exact(line, "");
+        if line.word(1) != "match" {
+            creates.push(format!("create={sample}"));
+        }
+        if matches!(line.word(1), "on" | "match") {
+            lookups.push(format!("lookup={sample}"));
+        }
+    }
+    let line = app.or(table).or(sticks.first().copied())?;
+    // What answers bring first: it is the newer.
+    creates.sort_by_key(|c| !c.starts_with("create=$upstream"));
+    creates.dedup();
+    if creates.is_empty() || lookups.is_empty() {
+        cx.account.dropped(line, "nothing is both stored and looked up");
+        return None;
+    }
+    let time = app.and_then(|a| after(a, "timeout")).or_else(|| table.and_then(|t| after(t, "expire")));
+    let time = time.and_then(|t| values::time(t, 1)).filter(|ms| *ms > 0 && *ms < 1 << 31);
+    if let Some(table) = table {
+        cx.account.exact(table, "");
+        if after(table, "expire").is_none() || time.is_none() {
+            cx.account.approximated(table, "an entry that is not used for a day goes");
+        }
+        if after(table, "peers").is_some() {
+            cx.account.dropped(table, "peers: the table is not shared");
+        }
+        if after(table, "store").is_some() {
+            cx.account.dropped(table, "store: nothing is counted");
+        }
+    }
+    let entries = table.and_then(|t| after(t, "size")).and_then(entries);
+    let size = entries.map_or(1, |n| n.div_ceil(8000)).clamp(1, 1024);
+    let why = "HAProxy's table is in its memory: each session is balanced anew once".to_owned();
+    cx.model.sessions.push(Sessions { upstream: upstream.to_owned(), fate: Fate::Lost, why });
+    let mut words = creates;
+    words.extend(lookups);
+    words.push(format!("zone={upstream}_sessions:{size}m"));
+    words.push(format!("timeout={}", values::shown(time.unwrap_or(86_400_000))));
+    Some(Sticky { cite: Some(line.place), kind: StickyKind::Learn(words) })
+}
+
+/// The variable of a sample of the answer.
+fn answer(sample: &str) -> Option<String> {
+    let (name, argument) = sample.strip_suffix(')')?.split_once('(')?;
+    let fit = |dash: bool| {
+        !argument.is_empty()
+            && argument.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || (dash && b == b'-'))
+    };
+    match name {
+        "set-cookie" | "res.cook" | "scook" if fit(false) => Some(format!("$upstream_cookie_{argument}")),
+        "res.hdr" | "shdr" if fit(true) => {
+            Some(format!("$upstream_http_{}", argument.to_ascii_lowercase().replace('-', "_")))
+        }
+        _ => None,
+    }
+}
+
+/// A table's size: a number with `k` or `m`.
+fn entries(text: &str) -> Option<u64> {
+    let (number, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1 << 10),
+        None => text.strip_suffix(['m', 'M']).map_or((text, 1), |n| (n, 1 << 20)),
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
