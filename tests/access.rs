@@ -47,7 +47,7 @@ fn the_clients_address_is_what_a_trusted_proxy_says_as_in_nginx() {
         (8080, "/", ""),
         (8080, "/", "X-Real-IP: 1.2.3.4\r\n"),
         (8080, "/", "X-Real-IP: 1.2.3.4, 5.6.7.8\r\n"),
-        (8080, "/", "X-Real-IP: [2001:db8::1]\r\n"),
+        (8080, "/", "X-Real-IP: 2001:db8::1\r\n"),
         (8080, "/", "X-Real-IP: unknown\r\n"),
         (8080, "/", "X-Forwarded-For: 1.2.3.4\r\n"),
         (8081, "/", "X-Forwarded-For: 1.2.3.4, 10.0.0.1, 10.0.0.2\r\n"),
