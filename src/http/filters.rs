@@ -3,6 +3,7 @@
 use super::{Request, ThreadState};
 use crate::plan::{Expires, IfModifiedSince};
 use crate::rt::clock;
+use crate::values;
 use crate::vars;
 use crate::wire::KnownField;
 
@@ -21,7 +22,7 @@ fn not_modified(req: &mut Request) -> Result<(), u16> {
     let modified = req.out.last_modified;
     let etag = req.out.etag.map(|e| req.out.value(e));
     if let Some(since) = req.head.get(KnownField::IfUnmodifiedSince)
-        && modified.is_none_or(|m| vars::parse_http_date(since).is_none_or(|t| t < m))
+        && modified.is_none_or(|m| values::http_date(since).is_none_or(|t| t < m))
     {
         return Err(412);
     }
@@ -53,7 +54,7 @@ fn not_modified(req: &mut Request) -> Result<(), u16> {
 
 fn is_modified(since: &[u8], modified: Option<i64>, rule: IfModifiedSince) -> bool {
     let Some(modified) = modified else { return true };
-    let since = vars::parse_http_date(since).unwrap_or(-1);
+    let since = values::http_date(since).unwrap_or(-1);
     match rule {
         IfModifiedSince::Off => true,
         IfModifiedSince::Exact => since != modified,
@@ -135,7 +136,7 @@ fn put(req: &mut Request, name: &[u8], value: &[u8]) {
     if name.eq_ignore_ascii_case(b"last-modified") {
         let old = req.out.last_modified_field.take();
         req.out.hide_opt(old);
-        req.out.last_modified = vars::parse_http_date(value);
+        req.out.last_modified = values::http_date(value);
         if value.is_empty() {
             req.out.last_modified = None;
         } else {
@@ -186,7 +187,7 @@ fn expires(req: &mut Request, thread: &ThreadState) {
         }
     };
     let age = (!past && max_age >= 0).then_some(max_age);
-    set_expires(req, |o| vars::http_date(at, o), age);
+    set_expires(req, |o| values::push_http_date(o, at), age);
 }
 
 /// The value that variables gave; one that is no rule turns `expires` off.
@@ -199,14 +200,14 @@ fn read_expires(text: &[u8], modified: bool) -> Expires {
     }
     let (sign, digits) = match text.split_first() {
         Some((b'@', rest)) if !modified => {
-            let second = crate::values::sec(rest).and_then(|s| u32::try_from(s).ok());
+            let second = values::sec(rest).and_then(|s| u32::try_from(s).ok());
             return second.filter(|s| *s <= 86_400).map_or(Expires::Off, Expires::Daily);
         }
         Some((b'+', rest)) => (1, rest),
         Some((b'-', rest)) => (-1, rest),
         _ => (1, text),
     };
-    match crate::values::sec(digits).and_then(|s| i64::try_from(s).ok()) {
+    match values::sec(digits).and_then(|s| i64::try_from(s).ok()) {
         Some(n) if modified => Expires::Modified(sign * n),
         Some(n) => Expires::Access(sign * n),
         None => Expires::Off,

@@ -1,6 +1,6 @@
 //! Owns: the life of a request between its head and its answer: server, location, phases, content, error pages, the
 //! answer's head, access-log lines.
-//! May use: plan, vars, wire, log, rt, sys.
+//! May use: values, plan, vars, wire, log, rt, sys.
 //! Never touches: peers (the driver in `server` calls `proxy`), listening sockets, the configuration's text.
 
 mod access;

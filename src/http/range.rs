@@ -1,7 +1,7 @@
 //! `Range`: parts of a file (RFC 9110 14), nginx's way.
 
 use super::Request;
-use crate::vars;
+use crate::values;
 use crate::wire::KnownField;
 
 /// What of the body is sent.
@@ -68,7 +68,7 @@ fn if_range(req: &Request) -> bool {
         return req.out.etag.is_some_and(|e| req.out.value(e) == condition);
     }
     match req.out.last_modified {
-        Some(modified) => vars::parse_http_date(condition) == Some(modified),
+        Some(modified) => values::http_date(condition) == Some(modified),
         None => false,
     }
 }

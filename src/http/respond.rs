@@ -161,7 +161,7 @@ pub(super) fn write_head(req: &mut Request, thread: &ThreadState, out: &mut Vec<
     }
     if let (Some(time), None) = (head.last_modified, head.last_modified_field) {
         out.extend_from_slice(b"Last-Modified: ");
-        vars::http_date(time, out);
+        values::push_http_date(out, time);
         out.extend_from_slice(b"\r\n");
     }
     if let Some(field) =

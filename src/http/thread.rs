@@ -8,7 +8,7 @@ use super::Request;
 use crate::diag::Severity;
 use crate::log::{AccessFiles, Logs};
 use crate::rt::clock;
-use crate::vars;
+use crate::values;
 
 /// Counters of the process, as `stub_status` shows them.
 #[derive(Debug, Default)]
@@ -97,7 +97,7 @@ impl ThreadState {
             cache.second = second;
             self.gmt_offset.set(crate::sys::utc_offset_minutes(unix_now()));
             cache.text.clear();
-            vars::http_date(unix_now(), &mut cache.text);
+            values::push_http_date(&mut cache.text, unix_now());
         }
         out.extend_from_slice(&cache.text);
     }

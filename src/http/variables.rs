@@ -314,7 +314,7 @@ impl Request {
             b"content-length" => head.content_length.is_some_and(|n| number(n, out)),
             b"location" if head.location.is_some() => put(head.location.map(|f| head.value(f)), out),
             b"last-modified" if head.last_modified_field.is_none() => head.last_modified.is_some_and(|t| {
-                vars::http_date(t, out);
+                values::push_http_date(out, t);
                 true
             }),
             b"connection" if head.status == 101 => text("upgrade", out),

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use crate::diag::Severity;
 use crate::sys;
-use crate::vars::civil;
+use crate::values::Civil;
 
 /// nginx cuts a line here, its end included.
 const LONGEST: usize = 2048;
@@ -17,7 +17,7 @@ pub(super) fn error_line(
     text: fmt::Arguments<'_>,
 ) -> (Vec<u8>, usize) {
     let (seconds, _) = sys::now();
-    let c = civil(seconds + i64::from(sys::utc_offset_minutes(seconds)) * 60);
+    let c = Civil::from_unix(seconds + i64::from(sys::utc_offset_minutes(seconds)) * 60);
     let mut line = String::with_capacity(256);
     let _ = write!(
         line,

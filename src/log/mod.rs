@@ -1,5 +1,5 @@
 //! Owns: error-log lines and where they go, the files of access logs, syslog, reopening.
-//! May use: diag, plan, sys, vars.
+//! May use: diag, values, plan, sys, vars.
 //! Never touches: requests (lines come ready), the choice of what is logged.
 
 mod access;

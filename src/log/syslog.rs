@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::diag::Severity;
 use crate::sys;
-use crate::vars::civil;
+use crate::values::Civil;
 
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "intern", "lpr", "news", "uucp", "clock", "authpriv", "ftp",
@@ -78,7 +78,7 @@ impl Syslog {
         let word = severity.map(Severity::word);
         let severity = SEVERITIES.iter().position(|s| Some(*s) == word).unwrap_or(self.severity);
         let (seconds, _) = sys::now();
-        let c = civil(seconds + i64::from(sys::utc_offset_minutes(seconds)) * 60);
+        let c = Civil::from_unix(seconds + i64::from(sys::utc_offset_minutes(seconds)) * 60);
         let month = MONTHS.get(usize::from(c.month).wrapping_sub(1)).copied().unwrap_or("Jan");
         let host = self.host.as_ref().map_or(String::new(), |h| format!("{h} "));
         format!(

@@ -8,7 +8,7 @@ use crate::http::OutHead;
 use crate::plan::{Plan, Proxy, ProxyRedirect};
 use crate::sticky::Change;
 use crate::values;
-use crate::vars::{self, Source};
+use crate::vars::Source;
 use crate::wire::{KnownField as K, ResponseHead};
 
 /// What a location does to every answer's head, worked out once.
@@ -115,7 +115,7 @@ impl AnswerPlan {
                 }
                 K::LastModified => {
                     out.last_modified_field = Some(out.push(name, value));
-                    out.last_modified = vars::parse_http_date(value);
+                    out.last_modified = values::http_date(value);
                 }
                 K::ETag => out.etag = Some(out.push(name, value)),
                 K::AcceptRanges if proxy.force_ranges => {}

@@ -8,4 +8,4 @@ mod time;
 
 pub use eval::{Source, escape_default, escape_json, eval, eval_log, eval_to_vec, truthy};
 pub use lookup::{arg, cookie};
-pub use time::{Civil, civil, http_date, iso8601, log_time, parse_http_date, push_msec};
+pub use time::{iso8601, log_time, push_msec};

@@ -14,7 +14,6 @@ pub mod parse;
 mod reader;
 mod server;
 mod stream;
-pub mod target;
 mod tunnel;
 mod writer;
 

@@ -5,7 +5,6 @@ mod connections;
 mod requests;
 mod responses;
 mod split;
-mod targets;
 
 use super::*;
 
