@@ -14,6 +14,7 @@ mod dump;
 mod faults;
 mod fmt;
 mod framing;
+mod full_disk;
 mod grammar;
 mod migrate;
 mod moves;

@@ -254,11 +254,19 @@ fn keep(req: &mut Request, thread: &ThreadState, part: &[u8]) -> Result<(), Body
         }
         Err(e) => e,
     };
-    let dir = set.body_temp_path.as_os_str().as_encoded_bytes();
+    // A file that was made has a name.
+    let (call, path) = match req.body.path() {
+        Some(path) => ("pwrite()", path),
+        None => ("open()", set.body_temp_path.as_path()),
+    };
     thread.log_error(
         req,
         Severity::Crit,
-        format_args!("pwrite() \"{}\" failed ({})", Bytes(dir), err_text(&failed)),
+        format_args!(
+            "{call} \"{}\" failed ({})",
+            Bytes(path.as_os_str().as_encoded_bytes()),
+            err_text(&failed)
+        ),
     );
     Err(BodyFail::Status(500))
 }
