@@ -98,8 +98,20 @@ pub async fn redirect(req: &mut Request, conn: &mut ServerConn, thread: &ThreadS
             None => missing(req, thread, to),
         }
     } else {
-        let (path, args) = uri::split_args(to);
-        internal_redirect(req, thread, path.to_vec(), args.to_vec())
+        match uri::safe(to) {
+            Some((path, args)) => {
+                req.method_is_get |= req.method() != Method::Head;
+                internal_redirect(req, thread, path, args.to_vec())
+            }
+            None => {
+                thread.log_error(
+                    req,
+                    Severity::Error,
+                    format_args!("unsafe URI \"{}\" was detected", Bytes(to)),
+                );
+                Next::Status(404)
+            }
+        }
     };
     drive(req, conn, thread, next).await
 }

@@ -227,6 +227,15 @@ pub fn unescape_redirect(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The path, decoded, and the arguments of a URI that a peer named (`X-Accel-Redirect`); `None`: it would leave the
+/// root, or is no path.
+pub fn safe(to: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let (path, args) = split_args(to);
+    let path = crate::values::percent_decode(path).into_owned();
+    let leaves = path.split(|b| *b == b'/').any(|segment| segment == b"..");
+    (!path.is_empty() && !leaves && !path.contains(&0)).then_some((path, args))
+}
+
 /// Where the path of an internal redirect's target ends and its query begins.
 pub fn split_args(uri: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr(b'?', uri) {
@@ -291,6 +300,15 @@ mod tests {
         let (mut path, mut args) = (Vec::new(), Vec::new());
         normalise(b"//a//", false, &mut path, &mut args).expect("a valid path");
         assert_eq!(path, b"//a//");
+    }
+
+    #[test]
+    fn a_peers_uri_is_decoded_and_stays_below_the_root() {
+        assert_eq!(safe(b"/a%20b%2Fc?d%20"), Some((b"/a b/c".to_vec(), &b"d%20"[..])));
+        for unsafe_one in ["/../x", "/x/..", "..", "/x/%2e%2e/y", "/x%00", "", "?a"] {
+            assert_eq!(safe(unsafe_one.as_bytes()), None, "{unsafe_one}");
+        }
+        assert!(safe(b"/..x/...").is_some());
     }
 
     #[test]
