@@ -21,6 +21,8 @@ pub mod config;
 
 pub mod compile;
 
+pub mod lint;
+
 pub mod vars;
 
 pub mod balance;

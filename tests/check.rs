@@ -52,8 +52,11 @@ fn json_says_where_and_what_to_do() {
         "include_chain": [{ "file": at("n.conf"), "line": 4 }],
         "block": ["http", "server", "location /x"],
         "fix": {
-            "title": "write \"proxy_pass\"", "file": at("sites/a"), "text": "proxy_pass",
-            "start": { "line": 3, "column": 5 }, "end": { "line": 3, "column": 14 },
+            "title": "write \"proxy_pass\"",
+            "edits": [{
+                "file": at("sites/a"), "text": "proxy_pass",
+                "start": { "line": 3, "column": 5 }, "end": { "line": 3, "column": 14 },
+            }],
         },
     });
     assert_eq!(got["diagnostics"], json!([want]));

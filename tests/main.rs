@@ -16,6 +16,7 @@ mod fmt;
 mod framing;
 mod full_disk;
 mod grammar;
+mod lint;
 mod migrate;
 mod moves;
 mod mutations;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::compile;
 use crate::diag::{Diag, Diags, FileId, Severity, render_long, render_nginx};
+use crate::lint::lint;
 use crate::log::Logs;
 use crate::process::{self, Options};
 use crate::source::{self, Conf};
@@ -30,6 +31,8 @@ pub(crate) struct More {
 /// How far the test goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
+    /// Advice on sessions alone: `tenrec lint`.
+    Lint,
     /// The form of all files.
     Syntax,
     /// All that does not depend on where the test runs.
@@ -43,7 +46,7 @@ impl Level {
         [("syntax", Level::Syntax), ("semantic", Level::Semantic), ("environment", Level::Environment)];
 
     pub(super) fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(_, level)| *level == self).map_or("", |(word, _)| word)
+        Self::ALL.iter().find(|(_, level)| *level == self).map_or("lint", |(word, _)| word)
     }
 }
 
@@ -211,7 +214,14 @@ fn is_around(conf: &Conf, diag: &Diag) -> bool {
 fn tell(args: &Args, main: &Path, level: Level, conf: &Conf, diags: &Diags) -> u8 {
     let failed = diags.fatal();
     if let Some(format) = args.more.format {
-        print(Report { conf, diags, main, level, around: AROUND }.text(format).as_bytes());
+        let findings = if level > Level::Syntax { lint(conf) } else { Vec::new() };
+        let mut all = diags.clone();
+        findings.iter().for_each(|f| all.push(f.diag.clone()));
+        print(
+            Report { conf, diags: &all, main, level, findings: &findings, around: AROUND }
+                .text(format)
+                .as_bytes(),
+        );
         return u8::from(failed);
     }
     let long = io::stderr().is_terminal();

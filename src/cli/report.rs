@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::diag::{Diag, Diags, FileId, Severity, Span, to_json};
+use crate::lint::Finding;
 use crate::source::Conf;
 use crate::syntax::Body;
 
@@ -33,15 +34,16 @@ pub(super) struct Report<'a> {
     pub(super) diags: &'a Diags,
     pub(super) main: &'a Path,
     pub(super) level: Level,
+    /// Advice that is among `diags`, for its fixes.
+    pub(super) findings: &'a [Finding],
     /// The file that was put around a fragment: nobody is told of it.
     pub(super) around: &'a str,
 }
 
-/// What a machine may do about a thing: these bytes for those.
+/// What a machine may do about a thing: these bytes for those, within one file.
 struct Fix {
     title: String,
-    span: Span,
-    text: String,
+    edits: Vec<(Span, String)>,
 }
 
 impl Report<'_> {
@@ -73,21 +75,40 @@ impl Report<'_> {
             .collect();
         out["include_chain"] = chain.into();
         out["block"] = self.block(diag).into();
-        out["fix"] = fix(diag).map_or(Value::Null, |fix| {
-            let file = self.conf.map.file(fix.span.file);
-            let place = |offset| {
-                let (line, column) = file.line_col(offset);
-                json!({ "line": line, "column": column })
-            };
-            json!({
-                "title": fix.title,
-                "file": file.name,
-                "start": place(fix.span.start),
-                "end": place(fix.span.end),
-                "text": fix.text,
-            })
+        out["fix"] = self.fix(diag).map_or(Value::Null, |fix| {
+            let edits = fix.edits.iter().map(|(span, text)| {
+                let file = self.conf.map.file(span.file);
+                let place = |offset| {
+                    let (line, column) = file.line_col(offset);
+                    json!({ "line": line, "column": column })
+                };
+                json!({ "file": file.name, "start": place(span.start), "end": place(span.end), "text": text })
+            });
+            json!({ "title": fix.title, "edits": edits.collect::<Vec<_>>() })
         });
         out
+    }
+
+    /// The one thing to do, where there is only one.
+    fn fix(&self, diag: &Diag) -> Option<Fix> {
+        let span = diag.span?;
+        let one = |title: String, text: &str| Some(Fix { title, edits: vec![(span, text.to_owned())] });
+        match diag.code {
+            "unknown-directive" => {
+                let name = diag.hint.as_deref()?.strip_prefix("did you mean \"")?.strip_suffix("\"?")?;
+                let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                if plain { one(format!("write \"{name}\""), name) } else { None }
+            }
+            "byte-order-mark" => one("remove the byte order mark".to_owned(), ""),
+            code => {
+                let same =
+                    |f: &&Finding| f.diag.code == code && f.diag.span == diag.span && !f.edits.is_empty();
+                let finding = self.findings.iter().find(same)?;
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let edits = finding.edits.iter().map(|(span, bytes)| (*span, text(bytes))).collect();
+                Some(Fix { title: format!("do what {code} says"), edits })
+            }
+        }
     }
 
     fn name(&self, file: FileId) -> &str {
@@ -179,14 +200,17 @@ impl Report<'_> {
             });
             out["relatedLocations"] = related.collect();
         }
-        if let Some(fix) = fix(diag) {
+        if let Some(fix) = self.fix(diag)
+            && let Some((first, _)) = fix.edits.first()
+        {
+            let edits = fix.edits.iter().map(|(span, text)| {
+                json!({ "deletedRegion": self.region(*span), "insertedContent": { "text": text } })
+            });
             out["fixes"] = json!([{
                 "description": { "text": fix.title },
                 "artifactChanges": [{
-                    "artifactLocation": { "uri": uri(self.name(fix.span.file)) },
-                    "replacements": [{
-                        "deletedRegion": self.region(fix.span), "insertedContent": { "text": fix.text },
-                    }],
+                    "artifactLocation": { "uri": uri(self.name(first.file)) },
+                    "replacements": edits.collect::<Vec<_>>(),
                 }],
             }]);
         }
@@ -240,22 +264,6 @@ fn span(diag: &Diag) -> Option<Span> {
 
 fn said(diag: &Diag) -> String {
     diag.hint.as_ref().map_or_else(|| diag.message.clone(), |hint| format!("{}\n{hint}", diag.message))
-}
-
-/// The one thing to do, where there is only one.
-fn fix(diag: &Diag) -> Option<Fix> {
-    let span = diag.span?;
-    match diag.code {
-        "unknown-directive" => {
-            let name = diag.hint.as_deref()?.strip_prefix("did you mean \"")?.strip_suffix("\"?")?;
-            let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            plain.then(|| Fix { title: format!("write \"{name}\""), span, text: name.to_owned() })
-        }
-        "byte-order-mark" => {
-            Some(Fix { title: "remove the byte order mark".to_owned(), span, text: String::new() })
-        }
-        _ => None,
-    }
 }
 
 /// A text as the data of a workflow command.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::sys;
 
-use super::{dump, fmt, migrate};
+use super::{dump, fmt, lint, migrate};
 
 /// One subcommand, as help, completions and the manual tell it.
 pub(super) struct Command {
@@ -44,6 +44,14 @@ pub(super) const COMMANDS: &[Command] = &[
         about: "bring files into nginx's style; no word and no comment changes",
         flags: &[flag("check", "write nothing; name what is not in style and exit with 1")],
         run: fmt::run,
+    },
+    Command {
+        name: "lint",
+        operands: "FILE",
+        about: "say what a configuration does to sessions (S1 to S17); a line is left out when it or the one above has \
+                \"# tenrec-ignore S4: REASON\"",
+        flags: lint::FLAGS,
+        run: lint::run,
     },
     Command {
         name: "migrate",
