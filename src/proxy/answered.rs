@@ -24,7 +24,7 @@ impl<'a> Exchange<'a> {
     /// The peer's answer is the one the client gets, or it says who else is to answer.
     pub(super) async fn answered(
         &mut self,
-        mut link: ClientConn,
+        mut link: Box<ClientConn>,
         choice: &mut Choice<'_>,
         peer: Option<PeerId>,
     ) -> Outcome {
@@ -61,7 +61,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The exchange with the peer is over: its connection is kept, or closed.
-    fn settle(&mut self, link: ClientConn, choice: &mut Choice<'_>, peer: Option<PeerId>) {
+    fn settle(&mut self, link: Box<ClientConn>, choice: &mut Choice<'_>, peer: Option<PeerId>) {
         let status = self.req.upstream_head.status;
         self.end_attempt(Some(&link), status);
         self.learn(peer, Moment::End);
@@ -133,6 +133,7 @@ impl<'a> Exchange<'a> {
             rate: if buffering { self.rate() } else { 0 },
             watched: !proxy.ignore_client_abort && self.out.sent_all,
             chunked: self.req.chunked,
+            no_delay: self.req.location().tcp_nodelay,
         };
         let mut relay = Relay::new(settings);
         let end = relay.run(self.conn, link, &mut self.out.timer).await;
@@ -235,7 +236,7 @@ impl<'a> Exchange<'a> {
     async fn tunnel(&mut self, link: &mut ClientConn) {
         self.req.keepalive = false;
         self.out.action = Action::Upgraded;
-        self.conn.stream().set_nodelay(true).ok();
+        self.conn.no_delay();
         link.stream().set_nodelay(true).ok();
         if respond::flush(self.req, self.conn).await.is_err() {
             return;

@@ -45,8 +45,8 @@ impl Exchange<'_> {
         &mut self,
         addr: &PeerAddr,
         name: &str,
-        kept: Option<ClientConn>,
-        link: &mut Option<ClientConn>,
+        kept: Option<Box<ClientConn>>,
+        link: &mut Option<Box<ClientConn>>,
     ) -> Result<(), Ended> {
         let conn = match kept {
             Some(conn) => conn,
@@ -81,7 +81,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    async fn connect(&mut self, addr: &PeerAddr, name: &str) -> Result<ClientConn, Ended> {
+    async fn connect(&mut self, addr: &PeerAddr, name: &str) -> Result<Box<ClientConn>, Ended> {
         let options = DialOptions { bind: self.bind_address(), keepalive: self.proxy.socket_keepalive };
         let dialled = match dial(addr, options) {
             Ok(dialled) => dialled,
@@ -105,8 +105,8 @@ impl Exchange<'_> {
             )
             .await;
         match result {
-            Ok(Some(Ok(Dialled::Tcp(stream)))) => Ok(ClientConn::new(stream)),
-            Ok(Some(Ok(Dialled::Unix(stream)))) => Ok(ClientConn::new(stream)),
+            Ok(Some(Ok(Dialled::Tcp(stream)))) => Ok(Box::new(ClientConn::new(stream))),
+            Ok(Some(Ok(Dialled::Unix(stream)))) => Ok(Box::new(ClientConn::new(stream))),
             Ok(Some(Err(e))) => Err(self.dial_failed(&e, name)),
             Ok(None) => Err(self.client_left()),
             Err(Elapsed) => Err(Ended::Fault(Fault::Timeout)),

@@ -182,29 +182,29 @@ impl<'a> Exchange<'a> {
                     }
                 }
                 Err(Ended::Fault(fault)) => {
-                    let untouched = link.as_ref().is_none_or(|l: &ClientConn| l.bytes_received() == 0);
+                    let untouched = link.as_ref().is_none_or(|l: &Box<ClientConn>| l.bytes_received() == 0);
                     if was_kept && fault == Fault::Error && untouched && self.may_retry(fault, 1) {
                         // A kept connection that its peer closed meanwhile says nothing about the peer.
-                        self.end_attempt(link.as_ref(), fault.status());
+                        self.end_attempt(link.as_deref(), fault.status());
                         fresh = true;
                         continue;
                     }
                     break (fault, link);
                 }
                 Err(Ended::Gone(status)) => {
-                    self.end_attempt(link.as_ref(), 0);
+                    self.end_attempt(link.as_deref(), 0);
                     self.learn(peer, Moment::End);
                     choice.finish(Ending::Done, unix_secs());
                     return Some(Outcome::Gone(status));
                 }
                 Err(Ended::Status(status)) => {
-                    self.end_attempt(link.as_ref(), 0);
+                    self.end_attempt(link.as_deref(), 0);
                     choice.finish(Ending::Done, unix_secs());
                     return Some(Outcome::Error(status));
                 }
             }
         };
-        self.end_attempt(link.as_ref(), fault.status());
+        self.end_attempt(link.as_deref(), fault.status());
         drop(link);
         let ending = if fault.blames_peer() { Ending::Failed } else { Ending::Next };
         if choice.finish(ending, unix_secs()) {

@@ -44,6 +44,8 @@ pub(super) struct Settings<'a> {
     /// The client is watched.
     pub(super) watched: bool,
     pub(super) chunked: bool,
+    /// `tcp_nodelay`
+    pub(super) no_delay: bool,
 }
 
 /// Pieces up to this size are copied behind what is to be sent before them, and leave with it; larger ones leave from
@@ -193,8 +195,11 @@ impl<'a> Relay<'a> {
             }
             // The peer makes us wait: what there is goes out.
             let held = self.head_only && self.settings.buffering;
-            if !self.blocked && !held && !conn.out().is_empty() && !self.flush(conn, cx)? {
-                self.blocked = true;
+            if !self.blocked && !held && !conn.out().is_empty() {
+                if self.settings.no_delay {
+                    conn.no_delay();
+                }
+                self.blocked = !self.flush(conn, cx)?;
             }
             if self.settings.watched && conn.poll_closed(cx).is_ready() {
                 return Err(End::ClientClosed);

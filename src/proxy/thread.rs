@@ -35,7 +35,7 @@ pub struct ProxyThread {
 #[derive(Debug)]
 struct UpstreamThread {
     local: Local,
-    pool: RefCell<Pool<ClientConn>>,
+    pool: RefCell<Pool<Box<ClientConn>>>,
 }
 
 #[derive(Debug)]
@@ -117,14 +117,19 @@ impl ProxyThread {
         }
     }
 
-    fn key(pool: &Pool<ClientConn>, peer: PeerId, location: LocId) -> Key {
+    fn key(pool: &Pool<Box<ClientConn>>, peer: PeerId, location: LocId) -> Key {
         Key { peer, location: pool.location_bound().then_some(location) }
     }
 
-    pub(super) fn take(&self, upstream: UpstreamId, peer: PeerId, location: LocId) -> Option<ClientConn> {
+    pub(super) fn take(
+        &self,
+        upstream: UpstreamId,
+        peer: PeerId,
+        location: LocId,
+    ) -> Option<Box<ClientConn>> {
         let mut pool = self.upstreams.get(upstream.ix())?.pool.borrow_mut();
         let key = Self::key(&pool, peer, location);
-        pool.take(key, clock::instant(), ClientConn::is_stale).map(|(conn, _)| conn)
+        pool.take(key, clock::instant(), |conn| conn.is_stale()).map(|(conn, _)| conn)
     }
 
     pub(super) fn keep(
@@ -132,7 +137,7 @@ impl ProxyThread {
         upstream: UpstreamId,
         peer: PeerId,
         location: LocId,
-        mut conn: ClientConn,
+        mut conn: Box<ClientConn>,
     ) {
         let Some(of) = self.upstreams.get(upstream.ix()) else { return };
         if self.closing.get() {
@@ -151,7 +156,7 @@ impl ProxyThread {
     fn sweep(&self) -> bool {
         let now = clock::instant();
         for upstream in &self.upstreams {
-            upstream.pool.borrow_mut().sweep(now, ClientConn::is_stale);
+            upstream.pool.borrow_mut().sweep(now, |conn| conn.is_stale());
         }
         self.idle() > 0
     }

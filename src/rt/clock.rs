@@ -42,25 +42,34 @@ pub(super) fn hooked() {
 }
 
 /// The time, at most one round of events old; exact on a thread whose runtime does not refresh the clock.
+#[inline]
 pub fn now() -> Now {
-    if let (true, Some(now)) = (HOOKED.get(), NOW.get()) {
-        return now;
+    match NOW.get() {
+        Some(now) if HOOKED.get() => now,
+        _ => read(),
     }
+}
+
+#[cold]
+fn read() -> Now {
     refresh();
     NOW.get().expect("refresh has just set it")
 }
 
 /// Seconds since 1970.
+#[inline]
 pub fn unix_secs() -> u64 {
     now().secs()
 }
 
 /// Milliseconds since 1970.
+#[inline]
 pub fn unix_millis() -> u64 {
     now().millis()
 }
 
 /// The monotonic clock.
+#[inline]
 pub fn instant() -> Instant {
     now().instant
 }

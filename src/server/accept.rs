@@ -1,6 +1,7 @@
 //! Accepting connections from one queue.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -54,10 +55,10 @@ impl Listening {
         Ok(Self { socket, id, listener })
     }
 
-    async fn accept(&self) -> io::Result<Stream> {
+    async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
         match &self.socket {
-            Socket::Tcp(listener) => listener.accept().await.map(|(s, _)| Stream::Tcp(s)),
-            Socket::Unix(listener) => listener.accept().await.map(|(s, _)| Stream::Unix(s)),
+            Socket::Tcp(listener) => listener.accept().await.map(|(s, from)| (Stream::Tcp(s), Some(from))),
+            Socket::Unix(listener) => listener.accept().await.map(|(s, _)| (Stream::Unix(s), None)),
         }
     }
 
@@ -89,7 +90,7 @@ pub(super) async fn run(listening: Listening, thread: Rc<Thread>, mut stop: watc
             biased;
             _ = stop.changed() => break,
             accepted = listening.accept() => match accepted {
-                Ok(stream) => begin(stream, &listening, &thread),
+                Ok((stream, from)) => begin(stream, from, &listening, &thread),
                 Err(e) => pause_after(&e, &thread).await,
             },
         }
@@ -106,7 +107,7 @@ pub(super) async fn run(listening: Listening, thread: Rc<Thread>, mut stop: watc
 
 fn empty(listening: &Listening, thread: &Rc<Thread>) {
     while let Ok(Some(stream)) = listening.accept_now() {
-        begin(stream, listening, thread);
+        begin(stream, None, listening, thread);
     }
 }
 
@@ -123,7 +124,7 @@ async fn pause_after(error: &io::Error, thread: &Thread) {
     }
 }
 
-fn begin(stream: Stream, listening: &Listening, thread: &Rc<Thread>) {
+fn begin(stream: Stream, client: Option<SocketAddr>, listening: &Listening, thread: &Rc<Thread>) {
     let Some(seat) = thread.enter() else {
         let n = thread.serving.plan.process.connections;
         thread.logs().main(Severity::Alert, format_args!("{n} worker_connections are not enough"));
@@ -131,7 +132,7 @@ fn begin(stream: Stream, listening: &Listening, thread: &Rc<Thread>) {
     };
     let (thread, listener) = (thread.clone(), listening.listener);
     tokio::task::spawn_local(async move {
-        conn::serve(stream, listener, &thread.serving).await;
+        conn::serve(stream, client, listener, &thread.serving).await;
         drop(seat);
     });
 }

@@ -1,5 +1,6 @@
 //! The life of a connection: requests one after the other, and how it ends.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,16 +52,14 @@ impl Drop for Count<'_> {
 }
 
 /// Serves one connection to its end. `listener` is the index into the plan's listeners.
-pub async fn serve(stream: Stream, listener: usize, serving: &Serving) {
+/// `client` is who accept named, if it was asked.
+pub async fn serve(stream: Stream, client: Option<SocketAddr>, listener: usize, serving: &Serving) {
     let stats = Arc::clone(&serving.http.stats);
     stats.accepted.fetch_add(1, Ordering::Relaxed);
     stats.handled.fetch_add(1, Ordering::Relaxed);
     let _active = Count::up(&stats.active);
-    let Some(info) = describe(&stream, listener, serving) else { return };
+    let Some(info) = describe(&stream, client, listener, serving) else { return };
     let mut req = Request::new(Arc::clone(&serving.plan), Rc::clone(&serving.http), info);
-    if req.location().tcp_nodelay {
-        stream.set_nodelay(true).ok();
-    }
     let mut conn = ServerConn::new(stream);
     let limits = Limits::of(req.server());
     let mut idle = limits.timeout;
@@ -73,7 +72,13 @@ pub async fn serve(stream: Stream, listener: usize, serving: &Serving) {
         req.reset();
         let after = one(&mut req, &mut conn, &limits, serving).await;
         match after {
-            After::Keep => idle = req.location().keepalive_timeout,
+            After::Keep => {
+                // As nginx: nothing that was written may wait for an ACK now, and nothing will from here on.
+                if req.location().tcp_nodelay {
+                    conn.no_delay();
+                }
+                idle = req.location().keepalive_timeout;
+            }
             After::Close => return close(conn, &req).await,
             After::TimedOut if req.location().reset_timedout => return conn.reset(),
             After::Drop | After::TimedOut => return,
@@ -82,15 +87,27 @@ pub async fn serve(stream: Stream, listener: usize, serving: &Serving) {
 }
 
 /// Who is connected to what; `None`: the client is gone already.
-fn describe(stream: &Stream, listener: usize, serving: &Serving) -> Option<ConnInfo> {
+fn describe(
+    stream: &Stream,
+    client: Option<SocketAddr>,
+    listener: usize,
+    serving: &Serving,
+) -> Option<ConnInfo> {
     let place = serving.plan.listeners.get(listener)?;
-    let client = match stream.peer_addr().ok()? {
-        PeerAddr::Inet(a) => Some(a),
-        PeerAddr::Unix => None,
+    let client = match client {
+        Some(a) => Some(a),
+        None => match stream.peer_addr().ok()? {
+            PeerAddr::Inet(a) => Some(a),
+            PeerAddr::Unix => None,
+        },
     };
-    let local = match stream.local_addr().ok()? {
-        PeerAddr::Inet(a) => ListenAddr::Inet(a),
-        PeerAddr::Unix => place.bind.clone(),
+    let local = match &place.bind {
+        // Every connection of this socket is to this address.
+        ListenAddr::Inet(a) if !a.ip().is_unspecified() && a.port() != 0 => place.bind.clone(),
+        _ => match stream.local_addr().ok()? {
+            PeerAddr::Inet(a) => ListenAddr::Inet(a),
+            PeerAddr::Unix => place.bind.clone(),
+        },
     };
     Some(ConnInfo {
         number: serving.serial.next(),

@@ -143,7 +143,7 @@ impl KnownField {
         };
         while id != 0 {
             let at = usize::from(id);
-            if NAMES[at].as_bytes().eq_ignore_ascii_case(name) {
+            if same(NAMES[at].as_bytes(), name) {
                 return IDS[at];
             }
             id = NEXT[at];
@@ -156,6 +156,24 @@ impl KnownField {
     pub(super) const fn bit(self) -> u128 {
         1 << (self as u8)
     }
+}
+
+/// Whether two names of one length are the same whatever their case. A look at whole words tells most of them apart.
+#[inline]
+fn same(known: &[u8], name: &[u8]) -> bool {
+    const CASE: u64 = 0x2020_2020_2020_2020;
+    let (known_words, known_rest) = known.as_chunks::<8>();
+    let (words, rest) = name.as_chunks::<8>();
+    let differs =
+        |(a, b): (&[u8; 8], &[u8; 8])| (u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)) & !CASE != 0;
+    if known_words.iter().zip(words).any(differs) {
+        return false;
+    }
+    if known_rest.iter().zip(rest).any(|(a, b)| (a ^ b) & !0x20 != 0) {
+        return false;
+    }
+    // Bytes that differ in that bit alone need not be letters.
+    known == name || known.eq_ignore_ascii_case(name)
 }
 
 const _: () = assert!(NAMES.len() <= 128, "a set of ids is one u128");

@@ -34,6 +34,7 @@ pub struct ServerConn {
     reader: Reader,
     writer: Writer,
     timer: Timeout,
+    no_delay: bool,
 }
 
 impl ServerConn {
@@ -43,6 +44,16 @@ impl ServerConn {
             reader: Reader::default(),
             writer: Writer::default(),
             timer: Timeout::new(),
+            no_delay: false,
+        }
+    }
+
+    /// Small writes leave at once from here on (`tcp_nodelay`). A connection that serves one answer does without.
+    pub fn no_delay(&mut self) {
+        if !self.no_delay {
+            self.no_delay = true;
+            // A socket that does not know the option still works.
+            self.stream.set_nodelay(true).ok();
         }
     }
 

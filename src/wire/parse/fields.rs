@@ -72,7 +72,8 @@ pub(super) fn field_line(line: &[u8], rules: Rules) -> Result<Line, BadField> {
     }
     let mut invalid = false;
     let mut name_end = line.len();
-    for (at, &byte) in line.iter().enumerate() {
+    let usual = line.iter().take_while(|&&b| NAME[usize::from(b)] == 1).count();
+    for (at, &byte) in line.iter().enumerate().skip(usual) {
         match NAME[usize::from(byte)] {
             1 => {}
             2 => invalid |= !rules.underscores,
@@ -95,10 +96,13 @@ pub(super) fn field_line(line: &[u8], rules: Rules) -> Result<Line, BadField> {
             end -= 1;
         }
     }
-    if let Some(at) = memchr2(b'\r', 0, &line[start..end]) {
+    let value = &line[start..end];
+    // Values are short: one pass over all of it costs less than a search that may stop.
+    if value.iter().fold(false, |bad, &b| bad | (b == b'\r') | (b == 0))
+        && let Some(at) = memchr2(b'\r', 0, value)
+    {
         return Err(BadField { at: start + at });
     }
-    let value = &line[start..end];
     let skipped = value.iter().take_while(|&&b| b == b' ').count();
     let trimmed = value.iter().rev().take_while(|&&b| b == b' ').count();
     let value = if skipped == value.len() { (end, end) } else { (start + skipped, end - trimmed) };
