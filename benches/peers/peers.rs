@@ -129,7 +129,11 @@ impl Bench {
             fields.push("Connection: close".to_owned());
         }
         if case.sticky {
-            let pin = cookie(port)?.unwrap_or_else(|| "SRV=none".to_owned());
+            let pin = cookie(port)?;
+            if peer != Peer::Nginx || self.nginx_sticks() {
+                keeps(port, pin.as_deref().ok_or("no session's cookie was given")?)?;
+            }
+            let pin = pin.unwrap_or_else(|| "SRV=none".to_owned());
             fields.push(format!("Cookie: lang=en; {pin}; theme=dark"));
         }
         let url = format!("http://127.0.0.1:{port}/{}", case.body);
@@ -183,7 +187,7 @@ fn origin_conf(dir: &Path, ports: &[u16]) -> String {
     format!(
         "{user}\nworker_processes 1;\npid {dir}/origin.pid;\nerror_log {dir}/origin.log;\n\
          events {{ worker_connections 4096; }}\nhttp {{ access_log off; keepalive_requests 1000000000; sendfile on;\n\
-         open_file_cache max=10;\nserver {{ {listens} root {dir}; }} }}\n",
+         open_file_cache max=10;\nserver {{ {listens} root {dir}; add_header X-Backend $server_port; }} }}\n",
         user = user(),
         dir = dir.display(),
     )
@@ -225,19 +229,46 @@ fn answers(port: u16) -> Result<(), String> {
     Ok(())
 }
 
-/// The session cookie that a first request is given.
-fn cookie(port: u16) -> Result<Option<String>, String> {
-    let ask = || -> std::io::Result<String> {
+/// One answer, with `fields` in the request.
+fn ask(port: u16, fields: &str) -> Result<String, String> {
+    let once = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.write_all(b"GET /1024 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let head = format!("GET /1024 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n");
+        stream.write_all(head.as_bytes())?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let text = ask().map_err(|e| e.to_string())?;
+    once().map_err(|e| e.to_string())
+}
+
+/// The session cookie that a first request is given.
+fn cookie(port: u16) -> Result<Option<String>, String> {
+    let text = ask(port, "")?;
     Ok(text.lines().find_map(|l| {
         Some(l.strip_prefix("Set-Cookie: ").or(l.strip_prefix("set-cookie: "))?.split(';').next()?.to_owned())
     }))
+}
+
+/// Without a cookie both backends answer in turn; with it, one does. Otherwise what is measured is no stickiness.
+fn keeps(port: u16, pin: &str) -> Result<(), String> {
+    let backends = |fields: &str| -> Result<usize, String> {
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            let text = ask(port, fields)?;
+            let named =
+                text.lines().find_map(|l| l.strip_prefix("X-Backend: ").or(l.strip_prefix("x-backend: ")));
+            let named = named.ok_or_else(|| format!("no backend answered: {text}"))?.to_owned();
+            if !seen.contains(&named) {
+                seen.push(named);
+            }
+        }
+        Ok(seen.len())
+    };
+    match (backends("")?, backends(&format!("Cookie: lang=en; {pin}; theme=dark\r\n"))?) {
+        (2, 1) => Ok(()),
+        (without, with) => Err(format!("{without} backends without a session's cookie, {with} with it")),
+    }
 }
 
 fn find(program: &str, variable: &str) -> Option<PathBuf> {
