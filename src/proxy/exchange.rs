@@ -182,7 +182,7 @@ impl<'a> Exchange<'a> {
                     }
                 }
                 Err(Ended::Fault(fault)) => {
-                    let untouched = link.as_ref().is_none_or(|l: &Box<ClientConn>| l.bytes_received() == 0);
+                    let untouched = link.as_deref().is_none_or(|l: &ClientConn| l.bytes_received() == 0);
                     if was_kept && fault == Fault::Error && untouched && self.may_retry(fault, 1) {
                         // A kept connection that its peer closed meanwhile says nothing about the peer.
                         self.end_attempt(link.as_deref(), fault.status());
