@@ -158,10 +158,14 @@ impl KnownField {
     }
 }
 
-/// Whether two names of one length are the same whatever their case. A look at whole words tells most of them apart.
+/// Whether two names of one length are the same whatever their case. Most are spelt as usual; a look at whole words tells
+/// most others apart.
 #[inline]
 fn same(known: &[u8], name: &[u8]) -> bool {
     const CASE: u64 = 0x2020_2020_2020_2020;
+    if known == name {
+        return true;
+    }
     let (known_words, known_rest) = known.as_chunks::<8>();
     let (words, rest) = name.as_chunks::<8>();
     let differs =
@@ -173,7 +177,7 @@ fn same(known: &[u8], name: &[u8]) -> bool {
         return false;
     }
     // Bytes that differ in that bit alone need not be letters.
-    known == name || known.eq_ignore_ascii_case(name)
+    known.eq_ignore_ascii_case(name)
 }
 
 const _: () = assert!(NAMES.len() <= 128, "a set of ids is one u128");
