@@ -225,8 +225,14 @@ impl Exchange<'_> {
                     body::check_size(self.req, self.thread, read.saturating_sub(n), n)
                         .map_err(Ended::Status)?;
                     put_part(&self.out.block, true, link.out());
-                    if self.send_part(link, Part::Nothing).await? {
-                        return Ok(true);
+                    let last = self.conn.body_done();
+                    if last {
+                        // The end that came with it leaves with it.
+                        link.out().extend_from_slice(LAST_CHUNK);
+                    }
+                    let early = self.send_part(link, Part::Nothing).await?;
+                    if early || last {
+                        return Ok(early);
                     }
                 }
                 Ok(true) => {
