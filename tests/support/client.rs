@@ -169,7 +169,14 @@ impl Client {
     #[track_caller]
     pub fn fill(&mut self) -> bool {
         let mut chunk = [0; 16384];
-        match self.stream.read(&mut chunk) {
+        let read = loop {
+            match self.stream.read(&mut chunk) {
+                // A signal to the test's process, such as a child's end, is no answer.
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        match read {
             Ok(n) => {
                 self.buf.extend_from_slice(&chunk[..n]);
                 n > 0

@@ -167,6 +167,7 @@ fn read_line(stream: &mut TcpStream, buf: &mut Vec<u8>) -> Option<String> {
 fn fill(stream: &mut TcpStream, buf: &mut Vec<u8>) -> Option<()> {
     let mut chunk = [0; 16384];
     match stream.read(&mut chunk) {
+        Err(e) if e.kind() == std::io::ErrorKind::Interrupted => Some(()),
         Ok(n) if n > 0 => {
             buf.extend_from_slice(&chunk[..n]);
             Some(())
