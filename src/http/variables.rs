@@ -130,6 +130,10 @@ impl Request {
             V::DocumentRoot => self.root(out),
             V::RealpathRoot => self.realpath(out),
             V::RemoteAddr => text(&*self.conn.client_text, out),
+            V::ConnectionsActive => count(&self.thread.stats.active, out),
+            V::ConnectionsReading => count(&self.thread.stats.reading, out),
+            V::ConnectionsWaiting => count(&self.thread.stats.waiting, out),
+            V::ConnectionsWriting => count(&self.thread.stats.writing, out),
             V::RemotePort => port(self.conn.client, out),
             V::RealipRemoteAddr => match &self.conn.connected {
                 Some((_, before)) => text(&**before, out),
@@ -335,4 +339,8 @@ fn port(addr: Option<std::net::SocketAddr>, out: &mut Vec<u8>) -> bool {
         None | Some(0) => true,
         Some(port) => number(port, out),
     }
+}
+
+fn count(counter: &std::sync::atomic::AtomicU64, out: &mut Vec<u8>) -> bool {
+    number(counter.load(std::sync::atomic::Ordering::Relaxed), out)
 }

@@ -2,8 +2,8 @@
 //! May use: everything but cli.
 //! Never touches: sockets, the running process.
 //!
-//! A dialect is a reader (text to a model that knows its places) and a mapper to [`model`]; one [`writer`] makes the
-//! text of it and [`verify`] has tenrec read that text. The [`report`] has a row for every line or field of the input:
+//! A dialect is a reader (text to a model that knows its places) and a mapper to `model`; one `writer` makes the
+//! text of it and `verify` has tenrec read that text. The `report` has a row for every line or field of the input:
 //! what nobody mapped is in it as dropped.
 
 mod can;

@@ -1,4 +1,6 @@
-//! FGW's gateway configuration: listeners, routes, services.
+//! Owns: FGW's gateway configuration: listeners, routes, services, read and mapped.
+//! May use: the migrate room's model, input and ledger, and what lies below migrate.
+//! Never touches: the text that is written, sockets.
 
 mod routes;
 mod services;
