@@ -2,8 +2,11 @@
 
 use std::io::Write;
 
+use crate::support::client::get;
+use crate::support::daemon::{Daemon, Program, nginx};
 use crate::support::diff::{Exchange, same, same_where};
 use crate::support::origin::Origin;
+use crate::support::skipped;
 
 /// A backend that answers with the head and body that reached it, and with fields that a proxy has to think about.
 pub fn echo() -> Origin {
@@ -357,4 +360,37 @@ fn files_returns_and_error_pages_are_nginxs() {
             "GET /nothing\nUser-Agent: Mozilla/4.0 (compatible; MSIE 6.0; x)",
         ],
     );
+}
+
+#[test]
+fn sockets_retries_and_redirects_are_logged_as_nginx_logs_them() {
+    let Some(reference) = nginx() else { return skipped("logs of peers", "no nginx to compare with") };
+    // 127.0.0.1:1 and :2 refuse: nobody listens below 1024 there.
+    let conf = "pid p.pid; error_log error.log; events { }\nhttp {\n\
+        log_format l '$request_uri $status [$upstream_addr] [$upstream_status] [$upstream_response_length]';\n\
+        access_log off; upstream u { server unix:%%DIR%%/s.sock; server 127.0.0.1:1 backup; }\n\
+        upstream r { server 127.0.0.1:1 max_fails=0; server 127.0.0.1:2 max_fails=0; server unix:%%DIR%%/s.sock; }\n\
+        server { listen unix:%%DIR%%/s.sock; location / { return 200 \"sock $remote_addr $uri\"; } }\n\
+        server { listen 127.0.0.1:%%8081%%; location / { return 200 \"from $remote_addr\"; }\n\
+          location /missing { return 404; } }\n\
+        server { listen 127.0.0.1:%%8080%%; access_log access.log l; location / { proxy_pass http://u; }\n\
+          location /r { proxy_pass http://r; } location /direct/ { proxy_pass http://unix:%%DIR%%/s.sock:/x/; }\n\
+          location /bind { proxy_bind 127.0.0.9; proxy_pass http://127.0.0.1:%%8081%%; }\n\
+          location /page { proxy_intercept_errors on; error_page 404 = @f; proxy_pass http://127.0.0.1:%%8081%%/missing; }\n\
+          location @f { proxy_pass http://u; } } }\n";
+    let observe = |program: Program| {
+        let daemon = Daemon::run(program, &format!("user {}; {conf}", me()), &[]);
+        let paths = ["/", "/r", "/direct/a", "/bind", "/page"];
+        let bodies: Vec<String> = paths.iter().map(|p| get(daemon.port(8080), p).text()).collect();
+        daemon.logged("access.log", "/page");
+        let log = daemon.file("access.log").replace(&daemon.prefix().display().to_string(), "DIR");
+        (bodies, log.replace(&format!(":{}", daemon.port(8081)), ":8081"))
+    };
+    assert_eq!(observe(reference), observe(Program::Tenrec));
+}
+
+/// Who runs the tests: workers have to reach the socket in the test's own folder.
+fn me() -> String {
+    let out = std::process::Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
