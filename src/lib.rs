@@ -40,6 +40,7 @@ pub mod server;
 
 pub mod process;
 
+pub mod explain;
 pub mod migrate;
 
 pub mod cli;

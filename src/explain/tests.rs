@@ -1,0 +1,3 @@
+//! Configurations and what is said of them.
+
+mod pins;
