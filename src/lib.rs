@@ -25,6 +25,8 @@ pub mod lint;
 
 pub mod vars;
 
+pub mod zone;
+
 pub mod balance;
 pub mod sticky;
 

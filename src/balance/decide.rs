@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use super::state::{Local, Rule, Shared, Weights};
+use super::verdict::Verdict;
 
 /// After so many misses of a hashing balancer smooth weighted round robin takes over.
 const MISSES: u32 = 20;
@@ -137,6 +138,8 @@ pub(super) struct View<'a> {
     pub(super) backup: bool,
     pub(super) tried: &'a [u64],
     pub(super) now: i64,
+    /// The peers' slots must be asked.
+    pub(super) troubled: bool,
 }
 
 impl View<'_> {
@@ -144,20 +147,22 @@ impl View<'_> {
         self.shared.group(self.backup).range.clone()
     }
 
-    fn tried(&self, ix: usize) -> bool {
+    pub(super) fn tried(&self, ix: usize) -> bool {
         self.tried.get(ix / 64).is_some_and(|w| w & (1 << (ix % 64)) != 0)
+    }
+
+    pub(super) fn verdict(&self, ix: usize) -> Verdict {
+        self.shared.state(ix).verdict(self.now, self.troubled)
     }
 
     /// Free for anyone's request.
     pub(super) fn usable(&self, ix: usize) -> bool {
-        let peer = self.shared.state(ix);
-        !self.tried(ix) && !peer.down && !peer.drain && peer.live(self.now)
+        !self.tried(ix) && self.verdict(ix).admits(false)
     }
 
     /// Free for a request of its own session.
     pub(super) fn usable_pinned(&self, ix: usize) -> bool {
-        let peer = self.shared.state(ix);
-        !self.tried(ix) && !peer.down && peer.live(self.now)
+        !self.tried(ix) && self.verdict(ix).admits(true)
     }
 
     /// The peer at a position among all weights of the group, `down` ones included.

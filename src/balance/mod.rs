@@ -1,5 +1,5 @@
 //! Owns: which peer an attempt goes to: the balancers, failure windows, connection counts, tries.
-//! May use: plan, vars.
+//! May use: plan, vars, zone.
 //! Never touches: sockets, the clock (time is an argument), cookies.
 //!
 //! [`Shared`] is one upstream's state for the whole worker process, [`Local`] one thread's weights, [`Selection`] one
@@ -21,9 +21,11 @@ mod decide;
 mod ring;
 mod selection;
 mod state;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
 
 pub use selection::{NoPeer, Outcome, Request, Selection};
 pub use state::{Local, PeerView, Shared};
+pub use verdict::Verdict;

@@ -7,6 +7,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::decide::{Decider, View};
 use super::state::{Local, Pins, Shared, Weights};
+use super::verdict::Verdict;
 use crate::plan::PeerId;
 
 /// What a request brings to the choice.
@@ -60,11 +61,12 @@ pub struct Selection<'s> {
     backup: bool,
     tries: u32,
     current: Option<usize>,
+    pin_verdict: Option<Verdict>,
 }
 
 impl<'s> Selection<'s> {
     pub fn start(shared: &'s Shared, local: &'s Local, request: &Request<'_>) -> Self {
-        let all = shared.group(false).tries.saturating_add(shared.group(true).tries);
+        let all = shared.tries();
         Self {
             decider: Decider::new(shared, request.client, request.key, request.seed),
             pin: request.pin.map(PeerId::ix).filter(|ix| *ix < shared.len()),
@@ -73,6 +75,7 @@ impl<'s> Selection<'s> {
             backup: false,
             tries: if request.max_tries == 0 { all } else { all.min(request.max_tries) },
             current: None,
+            pin_verdict: None,
             shared,
             local,
         }
@@ -96,6 +99,12 @@ impl<'s> Selection<'s> {
             self.current = Some(ix);
             return Ok(PeerId(ix as u32));
         }
+    }
+
+    /// What the verdict on the session's own peer was when it was last looked at; `None`: the request has none. It can be
+    /// usable, and the request still go elsewhere, when the peer was asked and failed.
+    pub fn pin_verdict(&self) -> Option<Verdict> {
+        self.pin_verdict
     }
 
     /// The peer of the attempt that is going on.
@@ -152,10 +161,16 @@ impl<'s> Selection<'s> {
     }
 
     fn view(&self, now: i64) -> View<'_> {
-        View { shared: self.shared, local: self.local, backup: self.backup, tried: &self.tried, now }
+        view(self.shared, self.local, self.backup, &self.tried, now)
     }
 
     fn choose(&mut self, now: i64) -> Result<usize, NoPeer> {
+        if let Some(ix) = self.pin {
+            let view = self.view(now);
+            if !view.tried(ix) {
+                self.pin_verdict = Some(view.verdict(ix));
+            }
+        }
         if let Some(ix) = self.pin
             && self.shared.pins != Pins::Weigh
         {
@@ -179,15 +194,14 @@ impl<'s> Selection<'s> {
     fn choose_in_group(&mut self, now: i64) -> Option<usize> {
         let Self { shared, local, decider, pin, backup_pin, tried, backup, .. } = self;
         let (shared, local) = (*shared, *local);
-        let view = View { shared, local, backup: *backup, tried, now };
+        let view = view(shared, local, *backup, tried, now);
         let pin = if *backup { backup_pin.or(*pin) } else { *pin };
         let pin = pin.filter(|ix| {
             shared.pins == Pins::Weigh && shared.is_backup(*ix) == *backup && view.usable_pinned(*ix)
         });
         if shared.single() {
             // Failures do not count, and nothing is asked about earlier attempts: there is no other peer.
-            let peer = shared.state(0);
-            return (pin.is_some() || !peer.down && !peer.drain && !peer.full()).then_some(0);
+            return view.verdict(0).admits(pin.is_some()).then_some(0);
         }
         let Some(ix) = pin else { return decider.choose(&view) };
         if let Decider::RoundRobin = decider {
@@ -205,6 +219,10 @@ impl<'s> Selection<'s> {
             self.shared.state(ix).release();
         }
     }
+}
+
+fn view<'v>(shared: &'v Shared, local: &'v Local, backup: bool, tried: &'v [u64], now: i64) -> View<'v> {
+    View { shared, local, backup, tried, now, troubled: shared.troubled() }
 }
 
 impl Drop for Selection<'_> {

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
 
 use super::ring::Ring;
+use super::verdict::Verdict;
 use crate::plan::{Method, PeerId, Sticky, Template, Upstream};
+use crate::zone::{Slot, Slots};
 
 /// One upstream's state, shared by the threads of a worker. Every count is an atomic of its own: a reader may see
 /// one a moment before the other, as nginx's readers of a zone may.
@@ -18,6 +20,7 @@ pub struct Shared {
     pub(super) ring: Option<Ring>,
     key: Option<Template>,
     pub(super) pins: Pins,
+    slots: Slots,
 }
 
 /// The balancer without its arguments.
@@ -49,8 +52,8 @@ pub(super) struct Group {
     pub(super) range: Range<usize>,
     /// `down` ones included.
     pub(super) total_weight: u64,
-    /// Peers that are neither down nor draining.
-    pub(super) tries: u32,
+    /// Peers that the configuration has neither down nor draining.
+    tries: u32,
 }
 
 /// A cache line each: threads count on different peers without meeting.
@@ -68,6 +71,8 @@ pub(super) struct PeerState {
     /// When it was last seen to fail, and when it was last let out to be tried again, in the caller's seconds.
     pub(super) accessed: AtomicI64,
     pub(super) checked: AtomicI64,
+    /// What its operator and its health check say.
+    pub(super) slot: Slot,
 }
 
 /// What can be asked about a peer.
@@ -75,10 +80,8 @@ pub(super) struct PeerState {
 pub struct PeerView {
     pub fails: u32,
     pub conns: u32,
-    /// Set by `down`.
-    pub down: bool,
-    /// It can take a request now.
-    pub usable: bool,
+    /// Whether it can take a request now, and of whom.
+    pub verdict: Verdict,
 }
 
 /// One thread's weights of an upstream. Not shared: each thread goes its own round, as nginx's workers do.
@@ -94,8 +97,10 @@ pub(super) struct Weights {
 }
 
 impl Shared {
-    pub fn new(upstream: &Upstream) -> Self {
-        let peers: Box<[PeerState]> = upstream.peers.iter().map(PeerState::new).collect();
+    /// `slots` are those of the plan that `upstream` is of.
+    pub fn new(upstream: &Upstream, slots: &Slots) -> Self {
+        let state = |peer| PeerState::new(peer, slots.get(&upstream.name, &peer.name));
+        let peers: Box<[PeerState]> = upstream.peers.iter().map(state).collect();
         let primary = upstream.primary.min(peers.len());
         let (rule, key) = match &upstream.method {
             Method::RoundRobin => (Rule::RoundRobin, None),
@@ -119,6 +124,7 @@ impl Shared {
             rule,
             key,
             pins,
+            slots: slots.clone(),
         }
     }
 
@@ -132,9 +138,29 @@ impl Shared {
         Some(PeerView {
             fails: p.fails.load(Relaxed),
             conns: p.conns.load(Relaxed),
-            down: p.down,
-            usable: !p.down && !p.drain && p.live(now),
+            verdict: p.verdict(now, self.troubled()),
         })
+    }
+
+    /// What operator and health check say of a peer.
+    pub fn slot(&self, id: PeerId) -> Option<&Slot> {
+        Some(&self.peers.get(id.ix())?.slot)
+    }
+
+    /// Whether a peer's slot must be asked at all.
+    #[inline]
+    pub(super) fn troubled(&self) -> bool {
+        self.slots.troubled()
+    }
+
+    /// How many attempts a request has: one a peer that is neither down nor draining.
+    pub(super) fn tries(&self) -> u32 {
+        if !self.troubled() {
+            return self.primary.tries.saturating_add(self.backup.tries);
+        }
+        // A deadline changes nothing here: a draining peer does not count, and one that is down neither.
+        let counts = |p: &&PeerState| p.configured().or_else(|| p.ordered(0)).is_none();
+        u32::try_from(self.peers.iter().filter(counts).count()).unwrap_or(u32::MAX)
     }
 
     pub(super) fn group(&self, backup: bool) -> &Group {
@@ -171,7 +197,7 @@ impl Group {
 }
 
 impl PeerState {
-    fn new(peer: &crate::plan::Peer) -> Self {
+    fn new(peer: &crate::plan::Peer, slot: Slot) -> Self {
         Self {
             weight: i64::from(peer.weight.max(1)),
             max_fails: peer.max_fails,
@@ -183,12 +209,8 @@ impl PeerState {
             conns: AtomicU32::new(0),
             accessed: AtomicI64::new(0),
             checked: AtomicI64::new(0),
+            slot,
         }
-    }
-
-    /// Not failed and not full. `down` is asked apart from this: a draining peer takes its own sessions.
-    pub(super) fn live(&self, now: i64) -> bool {
-        !self.failed(now) && !self.full()
     }
 
     pub(super) fn failed(&self, now: i64) -> bool {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use crate::diag::Severity;
 use crate::log::Logs;
 use crate::plan::Plan;
-use crate::server::{Leaving, Queue, Worker};
+use crate::server::{Leaving, Queue, State, Worker};
 use crate::sticky::{NoTables, Tables};
 use crate::sys::{self, Ids};
+use crate::zone::Slots;
 
 use super::sockets::{Refused, Sockets};
 use super::temp_dirs;
@@ -20,34 +21,38 @@ pub(crate) struct Generation {
     pub(crate) plan: Arc<Plan>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) sockets: Sockets,
-    /// What `sticky learn` has learned; workers of later generations go on with it.
-    pub(crate) tables: Tables,
+    /// What workers of later generations go on with.
+    pub(crate) state: State,
     /// Whom the worker becomes; `None`: it stays who the master is.
     pub(crate) ids: Option<Ids>,
 }
 
 impl Generation {
-    /// Opens what `plan` asks for, sockets of `old` and sessions of `learned` taken over. What goes wrong is said to `say`, and once the plan's
+    /// Opens what `plan` asks for, sockets of `old` and what is known of sessions and peers taken over. What goes wrong is said to `say`, and once the plan's
     /// own logs are open to them.
     pub(crate) fn open(
         plan: Plan,
         error_log: Option<&Path>,
         old: &Sockets,
-        learned: &Tables,
+        known: Option<&State>,
         say: &Logs,
     ) -> Result<Self, Refused> {
         let ids = worker_ids(&plan, say)?;
         temp_dirs::make(&plan, ids.as_ref().map(|i| i.uid), say)?;
         let logs = open_logs(&plan, error_log, say)?;
         logs.console(say.has_console());
-        let tables = Tables::open(&plan, learned).map_err(|e| refuse(&e, &logs))?;
+        let learned = known.map_or_else(Tables::default, |k| k.tables.clone());
+        let tables = Tables::open(&plan, &learned).map_err(|e| refuse(&e, &logs))?;
+        let slots = Slots::open(&plan, known.map(|k| &k.slots));
+        let slots = slots.map_err(|e| refuse(&NoTables::Memory(e), &logs))?;
+        let state = State { tables, slots };
         let sockets = Sockets::open(&plan.listeners, plan.process.workers as usize, old, &logs)?;
-        Ok(Self { plan: Arc::new(plan), logs: Arc::new(logs), sockets, tables, ids })
+        Ok(Self { plan: Arc::new(plan), logs: Arc::new(logs), sockets, state, ids })
     }
 
     /// Starts the threads that serve.
     pub(crate) fn start(&self) -> io::Result<Worker> {
-        Worker::start(self.plan.clone(), self.logs.clone(), self.tables.clone(), self.queues()?)
+        Worker::start(self.plan.clone(), self.logs.clone(), self.state.clone(), self.queues()?)
     }
 
     /// The queues of each thread, as duplicates.

@@ -290,8 +290,13 @@ impl<'o> Master<'o> {
         self.log(Severity::Notice, format_args!("reconfiguring"));
         let Some(plan) = load::again(self.options, &self.generation.logs) else { return };
         let old = &self.generation;
-        let opened =
-            Generation::open(plan, self.options.error_log.as_deref(), &old.sockets, &old.tables, &old.logs);
+        let opened = Generation::open(
+            plan,
+            self.options.error_log.as_deref(),
+            &old.sockets,
+            Some(&old.state),
+            &old.logs,
+        );
         let Ok(next) = opened else { return };
         if next.plan.process.pid != old.plan.process.pid {
             if let Err(text) = pidfile::write(&next.plan.process.pid) {

@@ -96,7 +96,8 @@ fn next(options: &Options, old: &Generation) -> Option<(Generation, Vec<Leaving>
     old.logs.main(Severity::Notice, format_args!("reconfiguring"));
     let plan = load::again(options, &old.logs)?;
     let next =
-        Generation::open(plan, options.error_log.as_deref(), &old.sockets, &old.tables, &old.logs).ok()?;
+        Generation::open(plan, options.error_log.as_deref(), &old.sockets, Some(&old.state), &old.logs)
+            .ok()?;
     if next.plan.process.pid != old.plan.process.pid {
         if let Err(text) = pidfile::write(&next.plan.process.pid) {
             old.logs.main(Severity::Emerg, format_args!("{text}"));

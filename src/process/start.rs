@@ -3,7 +3,6 @@
 use crate::diag::Severity;
 use crate::log::Logs;
 use crate::plan::Plan;
-use crate::sticky::Tables;
 use crate::sys::{self, Signals};
 
 use super::generation::{Generation, open_logs, worker_ids};
@@ -18,9 +17,7 @@ pub fn start(options: &Options, plan: Plan, builtin: Logs) -> u8 {
     let numbers = std::env::var(upgrade::VARIABLE).ok();
     let parent = sys::parent();
     let old = numbers.as_ref().map_or_else(Sockets::default, |n| Sockets::inherited(n, &builtin));
-    let Ok(generation) =
-        Generation::open(plan, options.error_log.as_deref(), &old, &Tables::default(), &builtin)
-    else {
+    let Ok(generation) = Generation::open(plan, options.error_log.as_deref(), &old, None, &builtin) else {
         return 1;
     };
     drop(old);

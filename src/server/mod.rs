@@ -1,5 +1,5 @@
 //! Owns: the threads of a worker: accepting, the life of a connection, the end of both.
-//! May use: plan, rt, sys, wire, log, http, proxy.
+//! May use: plan, rt, sys, zone, balance, sticky, wire, log, http, proxy.
 //! Never touches: files of the configuration, signals, other processes.
 
 mod accept;
@@ -8,4 +8,4 @@ mod thread;
 mod worker;
 
 pub use conn::{Serving, serve};
-pub use worker::{Leaving, Queue, Worker};
+pub use worker::{Leaving, Queue, State, Worker};

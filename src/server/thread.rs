@@ -18,7 +18,7 @@ use crate::{balance, rt, sticky, sys};
 
 use super::Serving;
 use super::accept;
-use super::worker::{Leaving, Queue};
+use super::worker::{Leaving, Queue, State};
 
 /// What the main thread tells the others.
 #[derive(Debug)]
@@ -63,8 +63,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>, tables: sticky::Tables) -> Self {
-        let peers = plan.upstreams.iter().map(balance::Shared::new).collect();
+    pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>, state: State) -> Self {
+        let State { tables, slots } = state;
+        let peers = plan.upstreams.iter().map(|u| balance::Shared::new(u, &slots)).collect();
         Self { plan, logs, stats: Arc::default(), serial: Arc::default(), peers, tables }
     }
 

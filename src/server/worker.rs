@@ -13,6 +13,7 @@ use crate::log::Logs;
 use crate::plan::Plan;
 use crate::sticky::Tables;
 use crate::sys;
+use crate::zone::Slots;
 
 use super::thread::{self, Command, Shared};
 
@@ -34,6 +35,15 @@ pub struct Leaving {
     pub linger: bool,
 }
 
+/// What outlives a worker: the plan's memory, which the next generation and a worker forked anew go on with.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// What `sticky learn` has learned.
+    pub tables: Tables,
+    /// What is known of the peers.
+    pub slots: Slots,
+}
+
 /// The running threads.
 #[derive(Debug)]
 pub struct Worker {
@@ -44,14 +54,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a thread for each element of `queues`. `tables` are the plan's.
+    /// Starts a thread for each element of `queues`.
     pub fn start(
         plan: Arc<Plan>,
         logs: Arc<Logs>,
-        tables: Tables,
+        state: State,
         queues: Vec<Vec<Queue>>,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(plan, logs, tables));
+        let shared = Arc::new(Shared::new(plan, logs, state));
         let (news, tell) = sys::pair()?;
         let mut threads = Vec::new();
         for (index, queues) in queues.into_iter().enumerate() {

@@ -1,8 +1,9 @@
 //! Memory that a process shares with those it forks.
 
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 /// Words, all 0 at first. A page costs nothing until it is written to.
@@ -56,6 +57,54 @@ impl Drop for SharedMemory {
         #[expect(unsafe_code, reason = "the mapping that `new` made; nothing borrows from it any more")]
         unsafe {
             libc::munmap(self.at.as_ptr().cast(), self.words * 8);
+        }
+    }
+}
+
+/// Some of the words, which keep the memory mapped. It costs a reader no more than a reference.
+#[derive(Debug, Clone)]
+pub struct SharedWords {
+    /// Never read again: it keeps `at` valid.
+    _memory: Owner,
+    at: NonNull<AtomicU64>,
+    words: usize,
+}
+
+#[derive(Debug, Clone)]
+#[expect(dead_code, reason = "kept, not read")]
+enum Owner {
+    Mapped(Arc<SharedMemory>),
+    Heap(Arc<[AtomicU64]>),
+}
+
+#[expect(unsafe_code, reason = "as `SharedMemory`, which it keeps")]
+unsafe impl Send for SharedWords {}
+
+#[expect(unsafe_code, reason = "as above")]
+unsafe impl Sync for SharedWords {}
+
+impl SharedWords {
+    /// `None`: the memory has no such words.
+    pub fn new(memory: &Arc<SharedMemory>, words: Range<usize>) -> Option<Self> {
+        let slice = memory.get(words)?;
+        let at = NonNull::from(slice).cast();
+        Some(Self { at, words: slice.len(), _memory: Owner::Mapped(memory.clone()) })
+    }
+
+    /// Words of this process alone.
+    pub fn alone(words: usize) -> Self {
+        let memory: Arc<[AtomicU64]> = (0..words).map(|_| AtomicU64::new(0)).collect();
+        Self { at: NonNull::from(&*memory).cast(), words, _memory: Owner::Heap(memory) }
+    }
+}
+
+impl Deref for SharedWords {
+    type Target = [AtomicU64];
+
+    fn deref(&self) -> &[AtomicU64] {
+        #[expect(unsafe_code, reason = "a part of the mapping, which lives as long as the value")]
+        unsafe {
+            std::slice::from_raw_parts(self.at.as_ptr(), self.words)
         }
     }
 }

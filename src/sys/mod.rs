@@ -19,7 +19,7 @@ pub use file::{
     write_all_or_part, write_stderr,
 };
 pub use glob::glob;
-pub use memory::SharedMemory;
+pub use memory::{SharedMemory, SharedWords};
 pub use process::{
     Exit, Fork, Pid, affinity_count, daemonize, execute, exit_now, fork, hostname, kill, parent, pid, reap,
     set_nofile, thread_id,

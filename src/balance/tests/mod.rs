@@ -4,11 +4,13 @@ mod pins;
 mod rounds;
 mod threads;
 mod vectors;
+mod verdicts;
 
 use std::time::Duration;
 
 use super::{Local, NoPeer, Outcome, Request, Selection, Shared};
 use crate::plan::{Method, Peer, PeerAddr, PeerId, Upstream, UpstreamKeepalive};
+use crate::zone::Slots;
 
 /// Nothing fails at the epoch: a clock that already runs.
 const NOW: i64 = 1_795_252_600;
@@ -70,7 +72,7 @@ struct Bed {
 
 impl Bed {
     fn new(upstream: &Upstream) -> Self {
-        let shared = Shared::new(upstream);
+        let shared = Shared::new(upstream, &Slots::private().unwrap());
         Self { local: Local::new(&shared), shared }
     }
 

@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use super::*;
+use crate::zone::Slots;
 
 #[test]
 fn threads_together_never_pass_max_conns_and_lose_no_count() {
     let mut up = upstream(&[1, 1]);
     up.peers.iter_mut().for_each(|p| (p.max_conns, p.max_fails) = (2, 0));
-    let shared = Shared::new(&up);
+    let shared = Shared::new(&up, &Slots::private().unwrap());
     let inside = [AtomicU32::new(0), AtomicU32::new(0)];
     let served = AtomicU32::new(0);
     std::thread::scope(|scope| {

@@ -1,0 +1,132 @@
+use super::*;
+
+const NOW: u64 = 1_795_252_600_000;
+
+fn slots() -> Slots {
+    Slots::private().unwrap()
+}
+
+#[test]
+fn a_peer_is_found_again_by_its_names() {
+    let slots = slots();
+    slots.get("u", "a").set_operator(Operator::Draining { until: None }, 0, NOW);
+    assert_eq!(slots.get("u", "a").standing(NOW), Standing::Draining);
+    for (upstream, peer) in [("u", "b"), ("v", "a"), ("ua", "")] {
+        assert_eq!(slots.get(upstream, peer).standing(NOW), Standing::Open, "{upstream} {peer}");
+    }
+    assert!(slots.troubled());
+}
+
+#[test]
+fn the_deadline_takes_a_peer_down_and_an_order_brings_it_back() {
+    let slots = slots();
+    let slot = slots.get("u", "a");
+    slot.set_operator(Operator::Draining { until: Some(NOW + 500) }, 7, NOW);
+    assert_eq!(slot.standing(NOW + 499), Standing::Draining);
+    assert_eq!(slot.operator(NOW + 499), (Operator::Draining { until: Some(NOW + 500) }, NOW));
+    assert_eq!(slot.standing(NOW + 500), Standing::Down, "also before anybody has noticed");
+    slots.tick(NOW + 499);
+    assert_eq!(slot.standing(NOW), Standing::Draining);
+    assert!(slot.expire(NOW + 500), "once");
+    assert!(!slot.expire(NOW + 500), "and not again");
+    assert_eq!((slot.operator(NOW), slot.asked_by()), ((Operator::Down, NOW), 7));
+    slot.set_operator(Operator::Active, 7, NOW + 900);
+    assert_eq!(slot.standing(NOW + 10_000), Standing::Open);
+    slots.tick(NOW + 1000);
+    assert!(!slots.troubled(), "nothing is left to look at");
+}
+
+#[test]
+fn operator_and_health_check_each_have_their_word() {
+    let slot = slots().get("u", "a");
+    assert!(slot.set_health(Health::Up, NOW));
+    assert!(!slot.set_health(Health::Up, NOW + 1), "that is no change");
+    assert_eq!(slot.standing(NOW), Standing::Open);
+    slot.set_operator(Operator::Draining { until: None }, 0, NOW);
+    slot.set_health(Health::Down, NOW + 2);
+    slot.note_check(0, 3, 503, NOW + 2);
+    assert_eq!(slot.standing(NOW), Standing::Unhealthy);
+    slot.set_operator(Operator::Active, 0, NOW);
+    assert_eq!(slot.standing(NOW), Standing::Unhealthy, "an undrained peer is not a well one");
+    let probe =
+        Probe { health: Health::Down, rise: 0, fall: 3, checked: NOW + 2, changed: NOW + 2, result: 503 };
+    assert_eq!(slot.probe(), probe);
+    slot.set_health(Health::Draining, NOW + 3);
+    assert_eq!(slot.standing(NOW), Standing::Draining);
+    slot.set_health(Health::Up, NOW + 3);
+    assert_eq!(slot.standing(NOW), Standing::Open);
+}
+
+#[test]
+fn one_process_at_a_time_checks() {
+    let slot = slots().get("u", "a");
+    assert!(slot.claim(100, NOW, NOW + 1000));
+    assert!(!slot.claim(200, NOW + 500, NOW + 1500));
+    assert!(slot.claim(100, NOW + 500, NOW + 1500), "who has it keeps it");
+    assert!(slot.claim(200, NOW + 1600, NOW + 2600), "who is gone has lost it");
+    slot.release(100);
+    assert!(!slot.claim(100, NOW + 1700, NOW + 2700));
+    slot.release(200);
+    assert!(slot.claim(100, NOW + 1700, NOW + 2700));
+}
+
+#[test]
+fn sessions_of_a_draining_peer_are_counted_and_leave() {
+    let slot = slots().get("u", "a");
+    assert_eq!(slot.sessions(60_000, NOW), None, "nobody counts while it is in service");
+    slot.set_operator(Operator::Draining { until: None }, 0, NOW);
+    for session in [1, 2, 3, 1, 2] {
+        slot.seen(session, NOW);
+    }
+    assert_eq!((slot.sessions(60_000, NOW), slot.served()), (Some(3), 5));
+    slot.seen(3, NOW + 50_000);
+    assert_eq!(slot.sessions(60_000, NOW + 70_000), Some(1));
+    for session in 0..2000 {
+        slot.seen(session, NOW + 80_000);
+    }
+    let many = slot.sessions(1000, NOW + 80_000).unwrap();
+    assert!((1800..2200).contains(&many), "{many}");
+    for session in 0..100_000 {
+        slot.seen(session, NOW + 90_000);
+    }
+    let more = slot.sessions(1000, NOW + 90_000).unwrap();
+    assert!((80_000..120_000).contains(&more), "{more}");
+    slot.set_operator(Operator::Active, 0, NOW + 90_000);
+    assert_eq!(slot.sessions(1000, NOW + 90_000), None);
+}
+
+#[test]
+fn more_peers_may_drain_than_can_be_counted() {
+    let slots = slots();
+    let drain = |i: u32| {
+        let slot = slots.get("u", &i.to_string());
+        slot.set_operator(Operator::Draining { until: None }, 0, NOW);
+        slot
+    };
+    let all: Vec<Slot> = (0..65).map(drain).collect();
+    assert_eq!(all[63].sessions(1, NOW), Some(0));
+    assert_eq!(all[64].sessions(1, NOW), None);
+    all[64].seen(1, NOW);
+    assert_eq!(all[64].standing(NOW), Standing::Draining);
+    all[0].set_operator(Operator::Active, 0, NOW);
+    assert_eq!(drain(65).sessions(1, NOW), Some(0), "a place is free again");
+}
+
+#[test]
+fn peers_that_come_while_it_runs_have_room_of_their_own() {
+    let slots = slots();
+    let at = |i: u32| slots.get("u", &i.to_string());
+    for i in 0..1024 {
+        at(i);
+    }
+    at(3).set_operator(Operator::Down, 0, NOW);
+    slots.retire("u", "5", NOW);
+    let new = at(2000);
+    assert_eq!(new.standing(NOW), Standing::Open);
+    let beyond = at(2001);
+    beyond.set_operator(Operator::Down, 0, NOW);
+    assert_eq!(at(2001).standing(NOW), Standing::Down, "known in this process at least");
+    at(3).set_operator(Operator::Active, 0, NOW);
+    slots.tick(NOW);
+    assert!(slots.troubled() && at(2001).standing(NOW) == Standing::Down);
+}
