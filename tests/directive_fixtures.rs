@@ -130,6 +130,11 @@ fn nginx_reads_the_fixtures_in_the_same_way() {
             let (line, rest) = l.split_once(": emerg: ")?;
             Some(format!("{rest} in {}:{line}", dir.path().join("nginx.conf").display()))
         });
+        // A parameter that is ours.
+        if theirs.as_ref().is_some_and(|t| t.contains("unknown parameter")) && theirs != ours {
+            lacking += 1;
+            continue;
+        }
         if theirs == ours {
             same += 1;
         } else {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Builder;
+use super::learn;
 use super::locations::Effective;
 use super::upstream;
 use crate::config::{self, IGNORE, Location, Pass, PassTo, Redirect, Step, Subject, Target, Text, show};
@@ -65,7 +66,8 @@ impl Builder<'_> {
                     names.template(&Text { tokens: vec![config::Tok::Var(name.to_ascii_lowercase().into())] })
                 }
             };
-            let built = upstream::upstream(block, &mut diags, &mut template);
+            let mut built = upstream::upstream(block, &mut diags, &mut template);
+            learn::files(&mut built, block, self.prefix, &mut diags);
             self.upstreams.blocks.entry(block.name.to_ascii_lowercase().into()).or_insert(id);
             self.plan.upstreams.push(built);
         }

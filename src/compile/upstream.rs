@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use md5::{Digest, Md5};
@@ -10,8 +11,8 @@ use md5::{Digest, Md5};
 use crate::config::{sticky, upstream as settings};
 use crate::diag::{Diag, Diags, FileId, Severity};
 use crate::plan::{
-    Method, Peer, PeerAddr, PeerId, PeerIndex, Sticky, StickyCookie, StickyLearn, Template, Upstream,
-    UpstreamId, UpstreamKeepalive,
+    LearnSnapshot, Method, Peer, PeerAddr, PeerId, PeerIndex, Sticky, StickyCookie, StickyLearn, Template,
+    Upstream, UpstreamId, UpstreamKeepalive,
 };
 use crate::sys;
 use crate::values::{self, Address, Host};
@@ -85,6 +86,8 @@ pub fn upstream(block: &settings::Upstream, diags: &mut Diags, make: Templates<'
             size: l.size,
             timeout: l.timeout,
             header: l.header,
+            snapshot: l.snapshot.clone().map(|path| LearnSnapshot { path, interval: l.snapshot_interval }),
+            store: l.store.clone().map(Arc::new),
         }),
     });
     let mut upstream = Upstream {
@@ -313,7 +316,7 @@ fn show(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-fn emerg(diags: &mut Diags, code: &'static str, message: String, at: Place) {
+pub(super) fn emerg(diags: &mut Diags, code: &'static str, message: String, at: Place) {
     diags.push(Diag { severity: Severity::Emerg, code, message, span: None, at: Some(at), hint: None });
 }
 

@@ -1,8 +1,7 @@
 //! Sessions: `session_sticky` and `sticky_cookie_insert` of an upstream, `session_sticky_hide_cookie` and
 //! `session_sticky_header` of a location.
 
-use std::time::Duration;
-
+use super::learn::{self, Learn};
 use super::upstream::{Say, show};
 use crate::diag::{Diags, FileId};
 use crate::plan::{SessionSticky, StickyExpires, StickyMode};
@@ -19,24 +18,7 @@ pub enum Sticky {
     /// `sticky route`: names of variables.
     Route(Vec<Box<str>>),
     /// `sticky learn`
-    Learn(Learn),
-}
-
-/// `sticky learn …`. Variables are names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Learn {
-    pub create: Vec<Box<str>>,
-    pub lookup: Vec<Box<str>>,
-    /// `zone=NAME:`
-    pub zone: Box<[u8]>,
-    /// Bytes; at least 32k.
-    pub size: usize,
-    /// How long a session is remembered after its last use. Default 10 m.
-    pub timeout: Duration,
-    /// `header`: learned as soon as the answer's head is there.
-    pub header: bool,
-    /// The `;`.
-    pub at: (FileId, u32),
+    Learn(Box<Learn>),
 }
 
 /// `sticky_cookie_insert NAME …`. Texts with variables are as written.
@@ -236,7 +218,7 @@ pub(super) fn sticky(say: &mut Say<'_, '_>) -> Option<Sticky> {
     match say.dir.arg(0) {
         b"cookie" => cookie(say, 1).map(Sticky::Cookie),
         b"route" => route(say).map(Sticky::Route),
-        b"learn" => learn(say).map(Sticky::Learn),
+        b"learn" => learn::read(say).map(|l| Sticky::Learn(Box::new(l))),
         other => {
             let message = format!("unknown parameter \"{}\"", show(other));
             say.emerg(0, message);
@@ -259,88 +241,13 @@ fn route(say: &mut Say<'_, '_>) -> Option<Vec<Box<str>>> {
 }
 
 /// `$name`: all that follows the `$` is the name.
-fn variable(say: &mut Say<'_, '_>, arg: usize, text: &[u8]) -> Option<Box<str>> {
+pub(super) fn variable(say: &mut Say<'_, '_>, arg: usize, text: &[u8]) -> Option<Box<str>> {
     match std::str::from_utf8(text.get(1..)?) {
         Ok("") => say.emerg(arg, "invalid variable name \"$\""),
         Ok(name) => return Some(name.into()),
         Err(_) => say.emerg(arg, format!("invalid variable name \"{}\"", show(text))),
     }
     None
-}
-
-fn learn(say: &mut Say<'_, '_>) -> Option<Learn> {
-    let dir = say.dir;
-    let mut learn = Learn {
-        create: Vec::new(),
-        lookup: Vec::new(),
-        zone: Box::default(),
-        size: 0,
-        timeout: Duration::from_secs(600),
-        header: false,
-        at: dir.at(),
-    };
-    let mut timed = false;
-    for (i, word) in dir.args().iter().enumerate().skip(1) {
-        let text = &word.value[..];
-        let at = text.iter().position(|b| *b == b'=').map_or(text.len(), |i| i + 1);
-        let error = match text.split_at(at) {
-            (b"zone=", _) if learn.size > 0 => Some("duplicate zone"),
-            (b"zone=", value) => zone(&mut learn, value).err(),
-            (b"timeout=", _) if timed => Some("duplicate timeout"),
-            (b"timeout=", value) => match values::msec(value).filter(|n| *n > 0) {
-                Some(n) => {
-                    timed = true;
-                    learn.timeout = Duration::from_millis(n);
-                    None
-                }
-                None => Some("invalid timeout"),
-            },
-            (b"create=", value) if value.starts_with(b"$") => {
-                learn.create.push(variable(say, i, value)?);
-                None
-            }
-            (b"lookup=", value) if value.starts_with(b"$") => {
-                learn.lookup.push(variable(say, i, value)?);
-                None
-            }
-            (b"create=", _) => Some("missing variable in the \"create\" parameter"),
-            (b"lookup=", _) => Some("missing variable in the \"lookup\" parameter"),
-            (b"header", b"") => {
-                learn.header = true;
-                None
-            }
-            _ => {
-                say.emerg(i, format!("unknown parameter \"{}\"", show(text)));
-                return None;
-            }
-        };
-        if let Some(error) = error {
-            say.directive(i, error);
-            return None;
-        }
-    }
-    let missing = [
-        (learn.lookup.is_empty(), "\"lookup\" parameter is not specified"),
-        (learn.create.is_empty(), "\"create\" parameter is not specified"),
-        (learn.size == 0, "\"zone\" parameter is not specified"),
-    ];
-    if let Some((_, what)) = missing.iter().find(|(is, _)| *is) {
-        say.directive(0, what);
-        return None;
-    }
-    Some(learn)
-}
-
-/// `NAME:SIZE`
-fn zone(learn: &mut Learn, text: &[u8]) -> Result<(), &'static str> {
-    let colon = text.iter().position(|b| *b == b':').ok_or("zone size is not specified")?;
-    if colon == 0 {
-        return Err("zone name is not specified");
-    }
-    let size = values::size(&text[colon + 1..]).and_then(|n| usize::try_from(n).ok());
-    learn.zone = text[..colon].into();
-    learn.size = size.ok_or("invalid zone size")?;
-    if learn.size < 8 * 4096 { Err("zone is too small") } else { Ok(()) }
 }
 
 /// What a level says about cookies of sessions and the backend; the innermost level that says anything holds.

@@ -2,6 +2,7 @@
 //! May use: diag, values, sys, syntax (no more than their types).
 //! Never touches: the text of a configuration, sockets, the clock.
 
+mod learn;
 mod location;
 mod process;
 mod script;
@@ -10,6 +11,7 @@ mod table;
 mod template;
 mod upstream;
 
+pub use learn::*;
 pub use location::*;
 pub use process::*;
 pub use script::*;

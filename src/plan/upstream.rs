@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{PeerId, Template, UpstreamId};
+use super::{PeerId, StickyLearn, Template, UpstreamId};
 
 /// An `upstream` block, or the one that a `proxy_pass` to an address makes.
 #[derive(Debug, Clone)]
@@ -80,21 +80,6 @@ pub enum Sticky {
     Route(Vec<Template>),
     /// nginx's `sticky learn`.
     Learn(StickyLearn),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StickyLearn {
-    /// The first that is not empty is the name of a session that is to be learned.
-    pub create: Vec<Template>,
-    /// The same of a session that a request belongs to.
-    pub lookup: Vec<Template>,
-    pub zone: Box<str>,
-    /// Bytes.
-    pub size: usize,
-    /// How long a session is remembered after its last use.
-    pub timeout: Duration,
-    /// `header`: learned when the answer's head is there, not at the end.
-    pub header: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Upstreams from text to plan.
 
 use super::*;
-use crate::plan::{Content, Location, PeerAddr, PeerId, Proxy, Sticky, UpstreamId};
+use crate::plan::{Content, Location, PeerAddr, PeerId, Proxy, Secret, Sticky, UpstreamId};
 
 fn said(http: &str) -> Vec<String> {
     let loaded = loaded(&format!("events {{}}\nhttp {{\n{http}\n}}"));
@@ -129,4 +129,36 @@ fn an_address_in_proxy_pass_is_an_upstream_of_its_own_that_keeps_nothing() {
     let up = &plan.upstreams[0];
     assert!(up.implicit && up.sids.is_empty() && up.keepalive.idle == 0);
     assert_eq!(up.peers[0].addr, PeerAddr::Inet(([127, 0, 0, 1], 81).into()));
+}
+
+#[test]
+fn files_of_a_store_are_read_from_the_prefix_on_and_their_errors_name_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let put = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let (password, junk) = (put("password", "s3cret\n"), put("junk.pem", "no certificate"));
+    let conf = |words: &str| {
+        let learn = format!("sticky learn create=$arg_a lookup=$arg_a zone=z:64k {words};");
+        format!("events {{}} http {{ upstream u {{ server 127.0.0.1; {learn} }} }}")
+    };
+    let good = loaded(&conf(&format!("snapshot=s.bin store=redis://h store_password_file={password}")));
+    let Some(Sticky::Learn(learn)) = &good.plan.expect("a plan").upstreams[0].sticky else { panic!() };
+    let store = learn.store.as_ref().expect("a store");
+    assert_eq!(store.password, Some(Secret((*b"s3cret").into())), "without the line feed");
+    assert_eq!(learn.snapshot.as_ref().expect("a file").path, Path::new("/prefix/s.bin"));
+    for (words, expect) in [
+        (
+            "store=redis://h store_password_file=none".to_owned(),
+            "open() \"/prefix/none\" failed (2: No such file",
+        ),
+        (format!("store=rediss://h store_ca={junk}"), "no certificate in \""),
+        ("store=redis://h store_password_file=/".to_owned(), "\"/\" is a directory"),
+    ] {
+        let bad = loaded(&conf(&words));
+        let said: Vec<String> = bad.diags.iter().map(|d| render_nginx(&bad.conf.map, d)).collect();
+        assert!(bad.plan.is_none() && said[0].contains(expect), "{words}: {said:?}");
+    }
 }

@@ -271,9 +271,33 @@ fn sticky_is_read_as_nginx_reads_it() {
         ("learn create=a", directive("missing variable in the \"create\" parameter")),
         ("learn lookup=a", directive("missing variable in the \"lookup\" parameter")),
         ("learn sync zone=z:1m", "unknown parameter \"sync\"".to_owned()),
+        ("learn snapshot=", directive("invalid snapshot")),
+        ("learn snapshot=a snapshot=b", directive("duplicate snapshot")),
+        ("learn snapshot_interval=999ms", directive("invalid snapshot_interval")),
+        (
+            "learn store=http://x",
+            directive("invalid store: the scheme is \"redis\" or \"rediss\", \"valkey\" or \"valkeys\""),
+        ),
+        ("learn store=redis://:topsecret@h:x", directive("invalid store: a host is not well formed")),
+        ("learn store=redis://a store=redis://b", directive("duplicate store")),
+        ("learn store_timeout=0", directive("invalid store_timeout")),
+        ("learn store_ca=", directive("invalid store_ca")),
     ] {
         let lines = said(&format!("sticky {words};"));
         assert_eq!(lines, [format!("[emerg] {expect} in f:2")], "{words}");
+    }
+    for (words, expect) in [
+        ("snapshot_interval=5s", "\"snapshot_interval\" needs \"snapshot\""),
+        ("store_timeout=5ms", "\"store_timeout\" needs \"store\""),
+        ("store=redis://h store_ca=f", "\"store_ca\" needs a \"store\" with TLS, \"rediss://\""),
+        ("store=rediss://h store_certificate=f", "\"store_certificate\" needs \"store_certificate_key\""),
+        (
+            "store=redis://:p@h store_password_file=f",
+            "the password is in \"store\" and in \"store_password_file\"",
+        ),
+    ] {
+        let lines = said(&format!("sticky learn create=$a lookup=$a zone=z:1m {words};"));
+        assert_eq!(lines, [format!("[emerg] {} in f:2", directive(expect))], "{words}");
     }
     assert_eq!(
         said("sticky route $a; sticky route $b;"),
