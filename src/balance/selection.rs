@@ -23,6 +23,8 @@ pub struct Request<'a> {
     pub key: &'a [u8],
     /// Any number, a new one each time; used by `random` alone.
     pub seed: u64,
+    /// `sticky_no_fallback` in the location: the pinned peer or none.
+    pub strict: bool,
     /// `proxy_next_upstream_tries`; 0: as many as there are peers.
     pub max_tries: u32,
 }
@@ -59,6 +61,8 @@ pub struct Selection<'s> {
     tried: SmallVec<[u64; 1]>,
     /// Backups' turn.
     backup: bool,
+    /// With a pin there is no other peer.
+    strict: bool,
     tries: u32,
     current: Option<usize>,
     pin_verdict: Option<Verdict>,
@@ -73,6 +77,7 @@ impl<'s> Selection<'s> {
             backup_pin: request.backup_pin.map(PeerId::ix).filter(|ix| *ix < shared.len()),
             tried: smallvec![0; shared.len().div_ceil(64).max(1)],
             backup: false,
+            strict: request.pin.is_some() && (request.strict || shared.pins == Pins::Strict),
             tries: if request.max_tries == 0 { all } else { all.min(request.max_tries) },
             current: None,
             pin_verdict: None,
@@ -148,16 +153,12 @@ impl<'s> Selection<'s> {
                 peer.fails.store(0, Relaxed);
             }
             self.tries = self.tries.saturating_sub(1);
-            if self.strict() {
+            if self.strict {
                 self.tries = 0;
             }
         }
         self.give_back();
         disabled
-    }
-
-    fn strict(&self) -> bool {
-        self.pin.is_some() && self.shared.pins == Pins::Strict
     }
 
     fn view(&self, now: i64) -> View<'_> {
@@ -177,7 +178,7 @@ impl<'s> Selection<'s> {
             if self.view(now).usable_pinned(ix) {
                 return Ok(ix);
             }
-            if self.strict() {
+            if self.strict {
                 return Err(NoPeer::PinnedAway);
             }
         }

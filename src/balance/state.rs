@@ -38,9 +38,9 @@ pub(super) enum Rule {
 /// How much a pin weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pins {
-    /// Tengine with `fallback=on`: the pinned peer while it can be used, past the weights.
+    /// Tengine with `fallback=on` and nginx-sticky-module-ng: the pinned peer while it can be used, past the weights.
     Prefer,
-    /// Tengine with `fallback=off`: the pinned peer or none.
+    /// Tengine with `fallback=off`, nginx-sticky-module-ng with `no_fallback`: the pinned peer or none.
     Strict,
     /// nginx: the pinned peer, which pays for it with its weight; a backup only when backups are due.
     Weigh,
@@ -113,8 +113,9 @@ impl Shared {
         };
         let pins = match &upstream.sticky {
             Some(Sticky::Tengine(s)) if !s.fallback => Pins::Strict,
+            Some(Sticky::Ng(s)) if !s.fallback => Pins::Strict,
             Some(Sticky::Cookie(_) | Sticky::Route(_) | Sticky::Learn(_)) => Pins::Weigh,
-            Some(Sticky::Tengine(_)) | None => Pins::Prefer,
+            Some(Sticky::Tengine(_) | Sticky::Ng(_)) | None => Pins::Prefer,
         };
         Self {
             primary: Group::new(&peers, 0..primary),

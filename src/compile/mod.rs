@@ -8,6 +8,7 @@ mod load;
 mod locations;
 mod logs;
 mod names;
+pub mod ng;
 mod program;
 mod proxy;
 mod routers;

@@ -286,6 +286,8 @@ impl Builder<'_> {
             bind: proxy.bind().map(|t| self.names.template(&t)),
             hide_sticky: Vec::new(),
             show_sticky: Vec::new(),
+            sticky_no_fallback: proxy.sticky_no_fallback(),
+            sticky_hide_cookie: proxy.sticky_hide_cookie(),
         };
         for (from, flags) in proxy.cookie_flags().unwrap_or_default() {
             let flags = flags.iter().map(|t| self.names.template(t)).collect();

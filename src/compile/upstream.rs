@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use md5::{Digest, Md5};
+use md5::Digest;
 
+use super::ng;
 use crate::config::{sticky, upstream as settings};
 use crate::diag::{Diag, Diags, FileId, Severity};
 use crate::plan::{
@@ -89,6 +90,7 @@ pub fn upstream(block: &settings::Upstream, diags: &mut Diags, make: Templates<'
             snapshot: l.snapshot.clone().map(|path| LearnSnapshot { path, interval: l.snapshot_interval }),
             store: l.store.clone().map(Arc::new),
         }),
+        sticky::Sticky::Ng(s) => Sticky::Ng(s.clone()),
     });
     let mut upstream = Upstream {
         name: show(&block.name).into(),
@@ -248,6 +250,13 @@ fn peer(server: &settings::Server, addr: PeerAddr) -> Peer {
 /// Works out what the cookie says for each peer, both ways. `lines` are the peers' servers.
 fn name_sessions(upstream: &mut Upstream, lines: &[&settings::Server]) {
     let Some(sticky) = &upstream.sticky else { return };
+    if let Sticky::Ng(s) = sticky {
+        // The module leaves an only server alone.
+        if upstream.peers.len() > 1 {
+            upstream.sids = ng::values(&s.value, s.input, &upstream.peers);
+        }
+        return index_sessions(upstream);
+    }
     let sid = |(peer, line): (&Peer, &&settings::Server)| match sticky {
         // `id=` is Tengine's and `route=` is nginx's; each knows its own only.
         Sticky::Tengine(s) if s.md5 => md5_hex(peer.name.as_bytes()),
@@ -255,8 +264,14 @@ fn name_sessions(upstream: &mut Upstream, lines: &[&settings::Server]) {
         Sticky::Cookie(_) | Sticky::Route(_) | Sticky::Learn(_) => {
             line.route.clone().unwrap_or_else(|| md5_hex(peer.name.as_bytes()))
         }
+        Sticky::Ng(_) => Box::default(),
     };
     upstream.sids = upstream.peers.iter().zip(lines).map(sid).collect();
+    index_sessions(upstream);
+}
+
+/// The way back from values to peers.
+fn index_sessions(upstream: &mut Upstream) {
     for (i, sid) in upstream.sids.iter().enumerate() {
         upstream.sid_index.entry(sid.clone()).or_insert(PeerId(i as u32));
         if i >= upstream.primary {
@@ -266,8 +281,7 @@ fn name_sessions(upstream: &mut Upstream, lines: &[&settings::Server]) {
 }
 
 fn md5_hex(text: &[u8]) -> Box<[u8]> {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    Md5::digest(text).iter().flat_map(|b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]).collect()
+    ng::hex(&md5::Md5::digest(text))
 }
 
 /// nginx's text of a v6 address. It differs from the usual one in addresses that hold a v4 one.

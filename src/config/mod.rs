@@ -23,6 +23,7 @@ mod script;
 mod set;
 mod srv;
 pub mod sticky;
+mod sticky_ng;
 mod store;
 mod tables;
 mod text;

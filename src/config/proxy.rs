@@ -68,6 +68,8 @@ family! {
         "proxy_limit_rate" => limit_rate: Option<Text> = some(set::template_size), None;
         /// `None`: `off`.
         "proxy_bind" => bind: Option<Text> = bind, None;
+        "sticky_no_fallback" => sticky_no_fallback: bool = set::present, false;
+        "sticky_hide_cookie" => sticky_hide_cookie: bool = set::present, false;
     }
 }
 

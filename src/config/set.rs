@@ -164,3 +164,8 @@ pub fn checked<T>(
         }
     }
 }
+
+/// A directive that has no argument: it is there.
+pub fn present(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<bool>) {
+    put(cx, d, slot, Some(true), "");
+}

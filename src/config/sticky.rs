@@ -2,9 +2,10 @@
 //! `session_sticky_header` of a location.
 
 use super::learn::{self, Learn};
+use super::sticky_ng;
 use super::upstream::{Say, show};
 use crate::diag::{Diags, FileId};
-use crate::plan::{SessionSticky, StickyExpires, StickyMode};
+use crate::plan::{SessionSticky, StickyExpires, StickyMode, StickyNg};
 use crate::source::Dir;
 use crate::values;
 
@@ -19,6 +20,8 @@ pub enum Sticky {
     Route(Vec<Box<str>>),
     /// `sticky learn`
     Learn(Box<Learn>),
+    /// nginx-sticky-module-ng's `sticky`
+    Ng(StickyNg),
 }
 
 /// `sticky_cookie_insert NAME …`. Texts with variables are as written.
@@ -209,8 +212,12 @@ fn attribute(c: &mut CookieInsert, name: &[u8], value: Option<&[u8]>) -> Option<
     None
 }
 
-/// `sticky …`, nginx's three forms.
+/// `sticky …`: nginx's three forms by their first word, else nginx-sticky-module-ng's.
 pub(super) fn sticky(say: &mut Say<'_, '_>) -> Option<Sticky> {
+    let args: Vec<&[u8]> = say.dir.args().iter().map(|w| &w.value[..]).collect();
+    if sticky_ng::is(&args) {
+        return sticky_ng::sticky(say).map(Sticky::Ng);
+    }
     if say.dir.args().len() < 2 {
         say.emerg(0, "invalid number of arguments in \"sticky\" directive");
         return None;

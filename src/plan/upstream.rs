@@ -80,6 +80,56 @@ pub enum Sticky {
     Route(Vec<Template>),
     /// nginx's `sticky learn`.
     Learn(StickyLearn),
+    /// nginx-sticky-module-ng's `sticky`.
+    Ng(StickyNg),
+}
+
+/// `sticky [name=] …` as nginx-sticky-module-ng has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StickyNg {
+    /// `name=`, default `route`; compared without regard to case.
+    pub name: Box<[u8]>,
+    pub domain: Option<Box<[u8]>>,
+    /// `path=`, default `/`.
+    pub path: Box<[u8]>,
+    /// Seconds, at least 1; `None`: a session cookie.
+    pub expires: Option<i64>,
+    pub secure: bool,
+    pub httponly: bool,
+    /// `no_fallback` is false: 502 when the session's own peer cannot be used.
+    pub fallback: bool,
+    /// `hide_cookie`: none is set; cookies that clients have name peers all the same.
+    pub hide: bool,
+    pub value: NgValue,
+    pub input: NgInput,
+}
+
+/// What the cookie says of a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NgValue {
+    /// `hash=index`: its place among the peers, from 0.
+    Index,
+    /// `hash=md5|sha1`
+    Hash(NgDigest),
+    /// `hmac=md5|sha1 hmac_key=`
+    Hmac(NgDigest, Box<[u8]>),
+    /// `text=raw`, or a digest of that text.
+    Text(Option<NgDigest>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NgDigest {
+    Md5,
+    Sha1,
+}
+
+/// What stands for the peer in a digest or a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NgInput {
+    /// Up to version 1.2.6: the address as the C library has it, in texts `ip:port`.
+    Address,
+    /// From 1.2.7 on: the `server` argument as written.
+    Server,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -220,6 +270,10 @@ pub struct ProxySet {
     pub hide_sticky: Vec<UpstreamId>,
     /// `session_sticky_header upstream= switch=off`: the upstreams named. Others are hidden when their mode needs it.
     pub show_sticky: Vec<UpstreamId>,
+    /// `sticky_no_fallback`: a request whose own peer cannot be used gets 502, whatever the upstream says.
+    pub sticky_no_fallback: bool,
+    /// `sticky_hide_cookie`: nginx-sticky-module-ng's cookie is not set.
+    pub sticky_hide_cookie: bool,
 }
 
 #[derive(Debug, Clone)]

@@ -59,6 +59,9 @@ fn sessions(plan: &Plan) -> Vec<String> {
                 (Some(Sticky::Cookie(s)), _) => {
                     format!("by the cookie {} (inserted)", String::from_utf8_lossy(&s.name))
                 }
+                (Some(Sticky::Ng(s)), _) => {
+                    format!("by the cookie {} (nginx-sticky-module-ng)", String::from_utf8_lossy(&s.name))
+                }
                 (Some(Sticky::Route(_)), _) => "by a route in the request".to_owned(),
                 (Some(Sticky::Learn(s)), _) => format!("as learned (zone {})", s.zone),
                 (None, Method::IpHash) => "by the client's address".to_owned(),

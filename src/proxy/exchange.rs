@@ -135,6 +135,7 @@ impl<'a> Exchange<'a> {
                     backup_pin: self.ticket.backup_pin(),
                     client: self.req.conn.client.map(|a| a.ip()),
                     key: &key,
+                    strict: self.proxy.sticky_no_fallback,
                     seed: Rng::thread(Rng::next_u64),
                     max_tries: self.proxy.next_tries,
                 };

@@ -31,7 +31,7 @@ impl Exchange<'_> {
                 sticky::named(upstream, &value)
             }
             Some(Sticky::Learn(_)) => self.find_learned(id, upstream),
-            Some(Sticky::Tengine(_) | Sticky::Cookie(_)) => {
+            Some(Sticky::Tengine(_) | Sticky::Cookie(_) | Sticky::Ng(_)) => {
                 let lines = self.req.head.iter().filter(|f| f.2 == KnownField::Cookie).map(|f| f.1);
                 sticky::read(upstream, lines, unix_secs())
             }
@@ -72,12 +72,14 @@ impl Exchange<'_> {
         }
     }
 
-    /// nginx's cookie is there from the moment its peer is chosen, whatever becomes of the request then; the next peer's
+    /// nginx's cookie, and that of nginx-sticky-module-ng, is there from the moment its peer is chosen, whatever becomes of the request then; the next peer's
     /// takes its place.
     pub(super) fn announce(&mut self, peer: Option<PeerId>) {
         let (Some(upstream), Some(peer)) = (self.upstream(), peer) else { return };
-        if !matches!(upstream.sticky, Some(Sticky::Cookie(_))) {
-            return;
+        match upstream.sticky {
+            Some(Sticky::Cookie(_)) => {}
+            Some(Sticky::Ng(_)) if !self.proxy.sticky_hide_cookie => {}
+            _ => return,
         }
         let mut session = Answer::new(upstream, &self.ticket, peer, 0, self.hidden, unix_secs());
         let mut out = std::mem::take(&mut self.req.out);

@@ -4,9 +4,9 @@ use super::Change;
 use super::cookie::pair;
 use super::ticket::Ticket;
 use crate::plan::{
-    PeerId, SessionSticky, Sticky, StickyCookie, StickyExpires, StickyMode, Template, Upstream,
+    PeerId, SessionSticky, Sticky, StickyCookie, StickyExpires, StickyMode, StickyNg, Template, Upstream,
 };
-use crate::values::push_cookie_date;
+use crate::values::{push_cookie_date, push_full_cookie_date};
 
 /// Where our `Set-Cookie` stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,9 @@ impl<'u> Answer<'u> {
             Some(_) if sid.is_empty() => Place::Nowhere,
             Some(Sticky::Route(_) | Sticky::Learn(_)) => Place::Nowhere,
             Some(Sticky::Cookie(_)) => Place::Before,
+            // The balancer chose: the client is told, whatever becomes of the request.
+            Some(Sticky::Ng(s)) if s.hide || ticket.pin() == Some(peer) => Place::Nowhere,
+            Some(Sticky::Ng(_)) => Place::Before,
             Some(Sticky::Tengine(s)) => {
                 let due = timed(s) || ticket.pin() != Some(peer);
                 if s.mode == StickyMode::Insert && due && status < 400 {
@@ -113,6 +116,7 @@ impl<'u> Answer<'u> {
             None | Some(Sticky::Route(_) | Sticky::Learn(_)) => return false,
             Some(Sticky::Tengine(s)) => self.session(s, out),
             Some(Sticky::Cookie(s)) => self.plain(s, &mut eval, out),
+            Some(Sticky::Ng(s)) => self.ng(s, out),
         }
         true
     }
@@ -175,6 +179,28 @@ impl<'u> Answer<'u> {
         if let Some(path) = &s.path {
             out.extend_from_slice(b"; path=");
             out.extend_from_slice(path);
+        }
+    }
+}
+
+impl Answer<'_> {
+    /// nginx-sticky-module-ng's: `NAME=SID; Domain=; Expires=; Path=; Secure; HttpOnly`.
+    fn ng(&self, s: &StickyNg, out: &mut Vec<u8>) {
+        out.extend_from_slice(&s.name);
+        out.push(b'=');
+        out.extend_from_slice(self.sid);
+        if let Some(domain) = &s.domain {
+            out.extend_from_slice(b"; Domain=");
+            out.extend_from_slice(domain);
+        }
+        if let Some(age) = s.expires {
+            out.extend_from_slice(b"; Expires=");
+            push_full_cookie_date(out, self.now.saturating_add(age));
+        }
+        out.extend_from_slice(b"; Path=");
+        out.extend_from_slice(&s.path);
+        for (set, flag) in [(s.secure, &b"; Secure"[..]), (s.httponly, b"; HttpOnly")] {
+            out.extend_from_slice(if set { flag } else { b"" });
         }
     }
 }

@@ -41,6 +41,7 @@ fn cookie_of(upstream: &Upstream) -> Option<&[u8]> {
     match upstream.sticky.as_ref()? {
         Sticky::Tengine(s) => Some(&s.cookie),
         Sticky::Cookie(s) => Some(&s.name),
+        Sticky::Ng(s) => Some(&s.name),
         Sticky::Route(_) | Sticky::Learn(_) => None,
     }
 }

@@ -124,6 +124,7 @@ pub fn read<'l>(upstream: &Upstream, lines: impl IntoIterator<Item = &'l [u8]>, 
     let (name, strict) = match sticky {
         Sticky::Tengine(s) => (&s.cookie, !s.fallback),
         Sticky::Cookie(s) => (&s.name, false),
+        Sticky::Ng(s) => (&s.name, false),
         // Theirs is what variables say: see [`named`].
         Sticky::Route(_) | Sticky::Learn(_) => return Ticket { found: Found::Nothing, strict: false },
     };

@@ -17,17 +17,26 @@ pub fn cookie_date(text: &[u8]) -> Option<i64> {
 /// Appends `Sat, 21-Nov-26 09:11:44 GMT`; after 2037 the year has four digits, as in nginx.
 pub fn push_cookie_date(out: &mut Vec<u8>, unix: i64) {
     let t = Civil::from_unix(unix);
+    push(out, &t, t.year > 2037);
+}
+
+/// Appends `Sat, 21-Nov-2026 09:11:44 GMT`.
+pub fn push_full_cookie_date(out: &mut Vec<u8>, unix: i64) {
+    push(out, &Civil::from_unix(unix), true);
+}
+
+fn push(out: &mut Vec<u8>, t: &Civil, full: bool) {
     out.extend_from_slice(t.weekday_name().as_bytes());
     out.extend_from_slice(b", ");
     push2(out, i64::from(t.day));
     out.push(b'-');
     out.extend_from_slice(t.month_name().as_bytes());
     out.push(b'-');
-    if t.year > 2037 {
+    if full {
         push2(out, t.year / 100);
     }
     push2(out, t.year % 100);
-    push_clock(out, &t);
+    push_clock(out, t);
 }
 
 fn netscape_date(i: &[u8]) -> IResult<&[u8], i64> {

@@ -16,7 +16,7 @@ mod time;
 
 pub use address::{Address, AddressError, Host, listen, server, url};
 pub use cidr::{Cidr, cidr};
-pub use cookie_date::{cookie_date, push_cookie_date};
+pub use cookie_date::{cookie_date, push_cookie_date, push_full_cookie_date};
 pub use date::Civil;
 pub use flag::flag;
 pub use http_date::{http_date, push_http_date};

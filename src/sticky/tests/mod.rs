@@ -3,6 +3,7 @@
 mod answers;
 mod hiding;
 mod learned;
+mod ng;
 mod properties;
 mod tickets;
 
