@@ -164,6 +164,7 @@ pub(super) fn how(upstream: &Upstream) -> Option<&'static str> {
         (Some(Sticky::Cookie(_)), _) => "sticky cookie",
         (Some(Sticky::Route(_)), _) => "sticky route",
         (Some(Sticky::Learn(_)), _) => "sticky learn",
+        (Some(Sticky::Ng(_)), _) => "sticky (nginx-sticky-module-ng)",
         (None, Method::IpHash) => "ip_hash",
         (None, Method::Hash(_)) => "hash",
         (None, Method::HashConsistent(_)) => "hash consistent",
