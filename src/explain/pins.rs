@@ -7,6 +7,7 @@ use crate::balance::{self, Local, Selection, Shared};
 use crate::plan::{Method, Peer, PeerId, Plan, Sticky, Upstream};
 use crate::rt::Rng;
 use crate::sticky::{self, Answer, Change, Place, Ticket};
+use crate::zone::Slots;
 
 /// How many clients are sampled where an upstream keeps them by a hash.
 pub const SAMPLE: u32 = 4096;
@@ -234,7 +235,9 @@ fn fate(was: &Upstream, is: Option<&Upstream>, peer: &Peer, value: &[u8]) -> Fat
 fn hash(was: &Upstream, is: Option<&Upstream>) -> Hash {
     let Some(is) = is else { return Hash { moved: SAMPLE, anew: true } };
     let anew = was.method != is.method || is.sticky.is_some();
-    let (old, new) = (Shared::new(was), Shared::new(is));
+    // Nobody else sees the peers' state here.
+    let Ok(slots) = Slots::private() else { return Hash { moved: SAMPLE, anew } };
+    let (old, new) = (Shared::new(was, &slots), Shared::new(is, &slots));
     let mut rng = Rng::seeded(1);
     let mut moved = 0;
     for _ in 0..SAMPLE {

@@ -58,6 +58,8 @@ fn every_balancer_and_every_session_obeys() {
         size: 0,
         timeout: Duration::from_secs(60),
         header: false,
+        snapshot: None,
+        store: None,
     });
     for method in methods() {
         for sticky in [None, Some(learn.clone())] {
