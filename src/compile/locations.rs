@@ -242,6 +242,7 @@ impl<'a> Builder<'a> {
             kind: location.kind.clone(),
             name: location.name.clone(),
             server: ServerId(location.server as u32),
+            at: location.at,
             router,
             auto_redirect: matches!(content, Content::Proxy(_)) && location.name.ends_with(b"/"),
             content,

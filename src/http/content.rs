@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use super::context::Bytes;
 use super::phases::{Next, discard, filtered, internal_redirect, missing, named, send, send_text};
 use super::range::Ranges;
-use super::{Request, ThreadState, path, respond, uri};
+use super::{Event, Request, ThreadState, path, respond, uri};
 use crate::diag::Severity;
 use crate::plan::{Root, TryFiles, TryLast};
 use crate::sys::err_text;
@@ -79,7 +79,10 @@ pub(super) fn try_files(req: &mut Request, thread: &ThreadState, tries: &TryFile
         if root.is_none() {
             return Some(Next::Status(500));
         }
-        match std::fs::metadata(open_path(&full)) {
+        let meta = std::fs::metadata(open_path(&full));
+        let found = || meta.as_ref().is_ok_and(|m| m.is_dir() == one.dir);
+        req.note(|| Event::Try { path: full.clone(), found: found() });
+        match meta {
             Err(e) => {
                 if !is_missing(&e) && e.raw_os_error().is_some() {
                     thread.log_error(
@@ -107,6 +110,7 @@ pub(super) fn try_files(req: &mut Request, thread: &ThreadState, tries: &TryFile
             Ok(_) => {}
         }
     }
+    req.note(|| Event::TryLast);
     Some(match &tries.last {
         TryLast::Code(code) => Next::Status(*code),
         TryLast::Named(id) => named(req, thread, *id, b""),
@@ -143,7 +147,9 @@ fn index(req: &mut Request, thread: &ThreadState) -> Next {
         }
         let directory = full.len();
         full.extend_from_slice(&name);
-        let error = match std::fs::metadata(open_path(&full)) {
+        let meta = std::fs::metadata(open_path(&full));
+        req.note(|| Event::Index { path: full.clone(), found: meta.is_ok() });
+        let error = match meta {
             Ok(_) => {
                 let mut to = req.uri.clone();
                 to.extend_from_slice(&name);
@@ -225,7 +231,9 @@ async fn file(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) ->
     if path::map(req, &req.uri, &mut full).is_none() {
         return Next::Status(500);
     }
-    let (file, meta) = match open(&full) {
+    let opened = open(&full);
+    req.note(|| Event::File { path: full.clone(), opened: opened.is_ok() });
+    let (file, meta) = match opened {
         Ok(opened) => opened,
         Err((call, e)) => {
             let (level, status) = match e.raw_os_error() {
@@ -327,6 +335,10 @@ async fn copy(
     from: u64,
     to: u64,
 ) -> Result<(), SendError> {
+    if req.trace.is_some() {
+        // Nobody reads it.
+        return Ok(());
+    }
     let mut at = from;
     let mut buffer = vec![0; CHUNK.min(usize::try_from(to - from).unwrap_or(CHUNK))];
     while at < to {

@@ -1,6 +1,6 @@
 //! The access phase: `allow` and `deny`.
 
-use super::{Request, ThreadState};
+use super::{Event, Request, ThreadState};
 use crate::diag::Severity;
 use crate::plan::Who;
 
@@ -15,8 +15,10 @@ pub(super) fn refused(req: &Request, thread: &ThreadState) -> Option<u16> {
         (Who::All, _) | (Who::Unix, None) => true,
         (Who::Network(network), Some(ip)) => network.contains(ip),
         _ => false,
-    })?;
-    if rule.allow {
+    });
+    let refused = rule.is_some_and(|rule| !rule.allow);
+    req.note(|| Event::Access { rule: rule.copied(), refused });
+    if !refused {
         return None;
     }
     thread.log_error(req, Severity::Error, format_args!("access forbidden by rule"));

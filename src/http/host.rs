@@ -1,5 +1,6 @@
 //! The virtual server of a host.
 
+use super::NamedBy;
 use crate::plan::{NameRouter, RegexId, ServerId};
 
 /// The server of a lower-case host; `None`: nobody's, so the address's default one. `matched` runs a regex on the
@@ -7,26 +8,27 @@ use crate::plan::{NameRouter, RegexId, ServerId};
 pub fn find_server(
     names: &NameRouter,
     host: &[u8],
-    mut matched: impl FnMut(RegexId) -> bool,
-) -> Option<ServerId> {
+    mut matched: impl FnMut(RegexId, ServerId) -> bool,
+) -> Option<(ServerId, NamedBy)> {
     if let Some(&id) = names.exact.get(host) {
-        return Some(id);
+        return Some((id, NamedBy::Exact));
     }
     if host.is_empty() {
         return None;
     }
     // `.example.com` stands for what ends in it and has something before it.
-    if let Some(&(_, id)) =
+    if let Some((tail, id)) =
         names.head.iter().find(|(tail, _)| host.len() > tail.len() && host.ends_with(tail))
     {
-        return Some(id);
+        return Some((*id, NamedBy::Leading(tail.len())));
     }
-    if let Some(&(_, id)) =
+    if let Some((head, id)) =
         names.tail.iter().find(|(head, _)| host.len() > head.len() && host.starts_with(head))
     {
-        return Some(id);
+        return Some((*id, NamedBy::Trailing(head.len())));
     }
-    names.regexes.iter().find(|(regex, _)| matched(*regex)).map(|&(_, id)| id)
+    let found = names.regexes.iter().find(|(regex, id)| matched(*regex, *id));
+    found.map(|&(regex, id)| (id, NamedBy::Regex(regex)))
 }
 
 #[cfg(test)]
@@ -41,7 +43,10 @@ mod tests {
             vec![((*b".b.example.com").into(), ServerId(2)), ((*b".example.com").into(), ServerId(3))];
         names.tail = vec![((*b"www.").into(), ServerId(4))];
         names.regexes = vec![(RegexId(0), ServerId(5)), (RegexId(1), ServerId(6))];
-        let of = |h: &str| find_server(&names, h.as_bytes(), |r| h.starts_with("r") && r == RegexId(1));
+        let of = |h: &str| {
+            let found = find_server(&names, h.as_bytes(), |r, _| h.starts_with("r") && r == RegexId(1));
+            found.map(|(id, _)| id)
+        };
         assert_eq!(of("a.example.com"), Some(ServerId(1)));
         assert_eq!(of("x.b.example.com"), Some(ServerId(2)));
         assert_eq!(of("b.example.com"), Some(ServerId(3)));

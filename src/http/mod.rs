@@ -1,6 +1,6 @@
 //! Owns: the life of a request between its head and its answer: server, location, phases, content, error pages, the
 //! answer's head, access-log lines.
-//! May use: values, plan, vars, wire, log, rt, sys.
+//! May use: values, plan, vars, wire, log, rt, sys; of balance and sticky the types that a trace names.
 //! Never touches: peers (the driver in `server` calls `proxy`), listening sockets, the configuration's text.
 
 mod access;
@@ -26,6 +26,7 @@ mod script;
 mod slots;
 mod status;
 mod thread;
+mod trace;
 mod uri;
 mod variables;
 
@@ -38,4 +39,5 @@ pub use phases::{Step, choose_server, error, redirect, run, set_uri};
 pub use request::{ConnInfo, Request};
 pub use status::{COMPATIBLE_VERSION, SERVER_FULL, SERVER_SHORT};
 pub use thread::{Serial, Stats, ThreadState};
+pub use trace::{Dial, Event, NamedBy, Rewritten, Trace};
 pub use uri::escape_path;

@@ -2,9 +2,9 @@
 
 use super::captures::run_regex;
 use super::context::Bytes;
-use super::{Request, ThreadState, browser, content, gate, host, pages, realip, respond, route, script, uri};
+use super::{Event, NamedBy, Request, ThreadState, browser, content, gate, host, pages, realip, respond, route, script, uri};
 use crate::diag::Severity;
-use crate::plan::{Content, ErrorTo, LocId, Return};
+use crate::plan::{Content, ErrorTo, LocId, LocMatch, Return};
 use crate::vars;
 use crate::wire::{BodyError, Framing, KnownField, Method, SendError, ServerConn};
 
@@ -135,9 +135,15 @@ pub fn choose_server(req: &mut Request) {
     // Lent out while a regex may fill the request's captures.
     let head = std::mem::take(&mut req.head);
     let host = head.host().unwrap_or_default();
-    let found = host::find_server(&entry.names, host, |regex| run_regex(req, &plan, regex, host) == Ok(true));
+    let found = host::find_server(&entry.names, host, |regex, server| {
+        let matched = run_regex(req, &plan, regex, host) == Ok(true);
+        req.note(|| Event::NameRegex { regex, server, matched });
+        matched
+    });
     req.head = head;
-    req.server = found.unwrap_or(entry.default_server);
+    let (server, by) = found.unwrap_or((entry.default_server, NamedBy::Default));
+    req.server = server;
+    req.note(|| Event::Server { server, by });
     req.loc = req.server().root;
 }
 
@@ -161,9 +167,8 @@ async fn find_phase(req: &mut Request, conn: &mut ServerConn, thread: &ThreadSta
     let plan = req.plan.clone();
     let Some(server) = plan.servers.get(req.server.ix()) else { return Next::Status(500) };
     let path = std::mem::take(&mut req.uri);
-    let found = route::find(&plan, server.root, &server.router, &path, &mut |regex| {
-        run_regex(req, &plan, regex, &path)
-    });
+    let mut matched = |regex| run_regex(req, &plan, regex, &path);
+    let found = route::find(&plan, server.root, &server.router, &path, &mut matched, req);
     req.uri = path;
     let (loc, redirects) = match found {
         route::Found::Loc(loc) => (loc, false),
@@ -171,6 +176,7 @@ async fn find_phase(req: &mut Request, conn: &mut ServerConn, thread: &ThreadSta
         route::Found::Failed => return Next::Status(500),
     };
     req.loc = loc;
+    req.note(|| Event::Location { loc, auto_redirect: redirects, uri: req.uri.clone() });
     if !req.internal && req.location().internal {
         return Next::Status(404);
     }
@@ -234,6 +240,9 @@ pub(super) fn enter(req: &mut Request, loc: LocId) {
     if let Some(limit) = limit.filter(|l| !l.methods.contains(&req.method_text())) {
         req.loc = limit.loc;
     }
+    if matches!(req.location().kind, LocMatch::If | LocMatch::LimitExcept) {
+        req.note(|| Event::Enter(req.loc));
+    }
     if req.location().own_content {
         req.content = req.loc;
     }
@@ -265,6 +274,7 @@ async fn location_phase(req: &mut Request, conn: &mut ServerConn, thread: &Threa
         return next;
     }
     let Some(said) = plan.locations.get(req.content.ix()) else { return Next::Status(500) };
+    req.note(|| Event::Content(req.content));
     match (&said.content, &location.content) {
         (Content::Proxy(_), Content::Proxy(_)) => Next::Step(Step::Proxy(req.loc)),
         (Content::Proxy(_), _) => {
@@ -294,6 +304,7 @@ fn search_again(req: &mut Request, thread: &ThreadState) -> Next {
 }
 
 async fn do_return(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, ret: &Return) -> Next {
+    req.note(|| Event::Return { code: ret.code, text: ret.text.as_ref().map(|t| vars::eval_to_vec(t, req)) });
     if ret.code >= 400 && ret.text.is_none() {
         return Next::Status(ret.code);
     }
@@ -399,6 +410,7 @@ async fn special_response(
     thread: &ThreadState,
     status: u16,
 ) -> Next {
+    req.note(|| Event::Status(status));
     if req.head_sent {
         // Too late for another answer: the connection ends.
         req.keepalive = false;
@@ -436,6 +448,7 @@ async fn error_page(
     thread: &ThreadState,
     page: &crate::plan::ErrorPage,
 ) -> Next {
+    req.note(|| Event::ErrorPage { status: page.status, code: page.overwrite });
     if let Some(overwrite) = page.overwrite {
         req.expect_tested |= overwrite != 0 && overwrite != 200;
         req.err_status = overwrite;
@@ -465,6 +478,7 @@ async fn error_page(
 
 /// nginx's own page.
 async fn builtin(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, status: u16) -> Next {
+    req.note(|| Event::Page(status));
     req.expect_tested = true;
     if discard(req, conn, thread).await.is_err() {
         req.keepalive = false;
@@ -521,6 +535,7 @@ pub(super) fn internal_redirect(
         );
         return Next::Status(500);
     }
+    req.note(|| Event::Redirect { uri: path.clone(), args: args.clone() });
     req.uri = path;
     req.args = args;
     req.internal = true;
@@ -553,6 +568,7 @@ pub(super) fn named(req: &mut Request, thread: &ThreadState, id: LocId, name: &[
         return Next::Status(500);
     }
     req.internal = true;
+    req.note(|| Event::Named(id));
     Next::Location(id)
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::Request;
+use super::{Event, Request};
 use crate::plan::{RealIp, RealIpField, Who};
 
 /// Takes the client's address from the field that the request's location names, once a request, when the one who is
@@ -26,6 +26,7 @@ pub(super) fn apply(req: &mut Request) {
     };
     if let Some(client) = found {
         let text = client.ip().to_string().into();
+        req.note(|| Event::Client { was: req.conn.client, is: client });
         let before = std::mem::replace(&mut req.conn.client_text, text);
         req.conn.connected = Some((req.conn.client.replace(client), before));
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::range::Ranges;
-use super::{Attempt, Captures, OutHead, ThreadState};
+use super::{Attempt, Captures, OutHead, ThreadState, Trace};
 use crate::plan::{ListenAddr, ListenEntry, LocId, Location, Plan, Server, ServerId};
 use crate::wire::{Framing, Method, RequestHead, ResponseHead};
 
@@ -150,6 +150,8 @@ pub struct Request {
     pub sticky_peer: Option<Box<str>>,
     /// `$request_id`, made when it is first asked for.
     pub(super) id: Cell<Option<[u8; 16]>>,
+    /// The request is explained, not served.
+    pub trace: Option<Box<Trace>>,
 }
 
 impl Request {
@@ -203,6 +205,7 @@ impl Request {
             sticky_status: None,
             sticky_peer: None,
             id: Cell::new(None),
+            trace: None,
         };
         request.reset();
         request

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::RegexFailed;
+use super::{Event, RegexFailed, Request};
 use crate::plan::{LocId, LocMatch, LocRouter, Plan, RegexId};
 
 /// What the search for a location found.
@@ -20,16 +20,17 @@ pub enum Found {
 ///
 /// nginx's order on each level: an exact match ends the search; the longest prefix is remembered and searched inside;
 /// then the level's regexes, unless the prefix (or one inside it) said `^~`.
-/// `matched` is called for the regex that is taken (and for outer ones around a nested match).
+/// `matched` is called for the regex that is taken (and for outer ones around a nested match); `req` notes the steps.
 pub fn find(
     plan: &Plan,
     root: LocId,
     router: &LocRouter,
     path: &[u8],
     matched: &mut dyn FnMut(RegexId) -> Result<bool, RegexFailed>,
+    req: &Request,
 ) -> Found {
     let mut at = root;
-    match search(plan, router, path, &mut at, matched) {
+    match search(plan, router, path, &mut at, matched, req) {
         End::Ok | End::Declined | End::Again => Found::Loc(at),
         End::Redirect => Found::AutoRedirect(at),
         End::Error => Found::Failed,
@@ -53,33 +54,45 @@ fn search(
     path: &[u8],
     at: &mut LocId,
     matched: &mut dyn FnMut(RegexId) -> Result<bool, RegexFailed>,
+    req: &Request,
 ) -> End {
+    let block = *at;
     let mut end = static_match(plan, router, path, at);
+    req.note(|| level(block, router, path, end, *at));
     let mut no_regex = false;
     if end == End::Again
         && let Some(loc) = plan.locations.get(at.ix())
     {
         no_regex = loc.kind == LocMatch::PrefixNoRegex;
-        end = search(plan, &loc.router, path, at, matched);
+        end = search(plan, &loc.router, path, at, matched, req);
     }
     if matches!(end, End::Ok | End::Redirect | End::Error) {
         return end;
     }
     if !no_regex {
         for &(regex, id) in &router.regexes {
-            match matched(regex) {
+            let ran = matched(regex);
+            req.note(|| Event::Regex { loc: id, matched: ran.ok() });
+            match ran {
                 Ok(false) => {}
                 Err(RegexFailed) => return End::Error,
                 Ok(true) => {
                     *at = id;
                     let Some(loc) = plan.locations.get(id.ix()) else { return End::Ok };
-                    let inner = search(plan, &loc.router, path, at, matched);
+                    let inner = search(plan, &loc.router, path, at, matched, req);
                     return if inner == End::Error { inner } else { End::Ok };
                 }
             }
         }
     }
     end
+}
+
+/// What was found without a regex, for a trace.
+fn level(block: LocId, router: &LocRouter, path: &[u8], end: End, at: LocId) -> Event {
+    let of = |which: End| (end == which).then_some(at);
+    let prefix = of(End::Again).or_else(|| longest_prefix(router, path));
+    Event::Level { block, exact: of(End::Ok), prefix, redirect: of(End::Redirect) }
 }
 
 fn static_match(plan: &Plan, router: &LocRouter, path: &[u8], at: &mut LocId) -> End {

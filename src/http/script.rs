@@ -2,7 +2,7 @@
 
 use super::captures::run_regex;
 use super::context::Bytes;
-use super::{Request, ThreadState, uri};
+use super::{Event, Request, Rewritten, ThreadState, uri};
 use crate::diag::Severity;
 use crate::plan::{FileKind, Op, Part, Plan, Program, Return, Rewrite, SetTo, Template, Test, Var};
 use crate::sys::err_text;
@@ -56,7 +56,7 @@ pub(super) fn run<'p>(
         at += 1;
         let flow = match op {
             Op::Set { to, value } => run.set(*to, value),
-            Op::If { test, enter, end } => match run.test(test) {
+            Op::If { test, enter, end } => match run.tested(test) {
                 Ok(true) => {
                     if let Some(loc) = enter {
                         super::phases::enter(run.req, *loc);
@@ -69,6 +69,7 @@ pub(super) fn run<'p>(
             Op::Rewrite(rewrite) => run.rewrite(rewrite),
             Op::Return(ret) => return End::Return(ret),
             Op::Break => {
+                run.req.note(|| Event::Break);
                 if run.changed {
                     run.req.valid_location = false;
                     run.changed = false;
@@ -125,6 +126,7 @@ impl Run<'_> {
 
     fn set(&mut self, to: SetTo, value: &Template) -> Flow {
         let value = self.value(value);
+        self.req.note(|| Event::Set { to, value: value.clone() });
         match to {
             SetTo::Slot(slot) => self.req.set_slot(slot, value),
             SetTo::Args => {
@@ -141,6 +143,12 @@ impl Run<'_> {
             },
         }
         Flow::Next
+    }
+
+    fn tested(&mut self, test: &Test) -> Result<bool, u16> {
+        let holds = self.test(test)?;
+        self.req.note(|| Event::If { test: test.clone(), holds });
+        Ok(holds)
     }
 
     /// Whether a condition holds; `Err`: the status of a regex that could not be run.
@@ -197,13 +205,22 @@ impl Run<'_> {
         }
     }
 
+    /// Notes a `rewrite` before the path becomes what it made.
+    fn note_rewrite(&self, rewrite: &Rewrite, to: impl FnOnce() -> Option<Rewritten>) {
+        let subject = || self.req.uri.clone();
+        self.req.note(|| Event::Rewrite { regex: rewrite.regex, subject: subject(), to: to() });
+    }
+
     fn rewrite(&mut self, rewrite: &Rewrite) -> Flow {
         let path = std::mem::take(&mut self.req.uri);
         let matched = self.matches(rewrite.regex, &path);
         self.req.uri = path;
         match matched {
             Ok(true) => {}
-            Ok(false) => return Flow::Next,
+            Ok(false) => {
+                self.note_rewrite(rewrite, || None);
+                return Flow::Next;
+            }
             Err(status) => return Flow::Status(status),
         }
         self.req.internal = true;
@@ -222,6 +239,7 @@ impl Run<'_> {
                 to.extend_from_slice(&self.req.args);
             }
             self.notice(format_args!("rewritten redirect: \"{}\"", Bytes(&to)));
+            self.note_rewrite(rewrite, || Some(Rewritten::Redirect(to.clone())));
             self.req.out.set_location(&to);
             return Flow::Status(redirection.status);
         }
@@ -236,6 +254,9 @@ impl Run<'_> {
         } else if !rewrite.keep_args {
             self.req.args.clear();
         }
+        self.note_rewrite(rewrite, || {
+            Some(Rewritten::Uri { path: to.clone(), args: self.req.args.clone() })
+        });
         self.notice(format_args!("rewritten data: \"{}\", args: \"{}\"", Bytes(&to), Bytes(&self.req.args)));
         self.req.uri = to;
         if self.req.uri.is_empty() {

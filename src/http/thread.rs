@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Request;
+use super::{Event, Request};
 use crate::diag::Severity;
 use crate::log::{AccessFiles, Logs};
 use crate::rt::clock;
@@ -126,6 +126,9 @@ impl ThreadState {
         text: std::fmt::Arguments<'_>,
         upstream: Option<&[u8]>,
     ) {
+        if req.trace.is_some() {
+            return req.note(|| Event::Log { level, text: text.to_string() });
+        }
         let logs = &req.location().error_logs;
         if self.logs.wants(logs, level) {
             let tail = super::context::Tail { req, upstream };

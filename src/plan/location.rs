@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::diag::FileId;
+
 use super::{LocId, LocRouter, LogFileId, LogFormatId, Proxy, ServerId, Template};
 
 /// How a location was written.
@@ -33,6 +35,8 @@ pub struct Location {
     /// The text after the modifier (`/a`, `\.php$`, `@x`).
     pub name: Box<[u8]>,
     pub server: ServerId,
+    /// Its `{` in the configuration.
+    pub at: (FileId, u32),
     /// Nested locations.
     pub router: LocRouter,
     pub content: Content,

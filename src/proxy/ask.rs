@@ -82,6 +82,10 @@ impl Exchange<'_> {
     }
 
     async fn connect(&mut self, addr: &PeerAddr, name: &str) -> Result<Box<ClientConn>, Ended> {
+        if let Some(trace) = &self.req.trace {
+            let conn = (trace.dial)(addr, name).map_err(|_| Ended::Fault(Fault::Error))?;
+            return Ok(Box::new(conn));
+        }
         let options = DialOptions { bind: self.bind_address(), keepalive: self.proxy.socket_keepalive };
         let dialled = match dial(addr, options) {
             Ok(dialled) => dialled,

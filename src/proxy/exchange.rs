@@ -13,8 +13,8 @@ use super::session::{Moment, issue};
 use super::thread::{LocPlan, ProxyThread};
 use crate::balance::{self, Outcome as Ending};
 use crate::diag::Severity;
-use crate::http::{Attempt, AttemptAddr, FieldIx, Request, ThreadState};
-use crate::plan::{Content, PeerAddr, PeerId, Plan, Proxy, Upstream, UpstreamId};
+use crate::http::{Attempt, AttemptAddr, Event, FieldIx, Request, ThreadState};
+use crate::plan::{Content, LocId, PeerAddr, PeerId, Plan, Proxy, Upstream, UpstreamId};
 use crate::rt::{Rng, clock};
 use crate::sticky::{self, Answer, Place, Ticket};
 use crate::vars;
@@ -75,6 +75,7 @@ pub async fn pass(
             return Outcome::Error(none.status);
         }
     };
+    req.note(|| traced_pass(req.loc, &destination));
     let mut out = mine.lend();
     let outcome = match out.read_body(req, conn, thread, proxy).await {
         Ok(()) => {
@@ -153,7 +154,13 @@ impl<'a> Exchange<'a> {
 
     /// One peer's turn; `None`: another one is to be asked.
     async fn one_peer(&mut self, choice: &mut Choice<'_>, destination: &Destination) -> Option<Outcome> {
-        let Ok(peer) = choice.next(unix_secs()) else { return Some(self.no_live()) };
+        let peer = match choice.next(unix_secs()) {
+            Ok(peer) => peer,
+            Err(none) => {
+                self.req.note(|| Event::NoPeer(none));
+                return Some(self.no_live());
+            }
+        };
         let (addr, name) = match (destination, self.upstream, peer) {
             (Destination::Address(addr, name), ..) => (addr, name),
             (_, Some(id), Some(peer)) => {
@@ -164,6 +171,7 @@ impl<'a> Exchange<'a> {
             }
             _ => return Some(Outcome::Error(500)),
         };
+        self.req.note(|| Event::Peer { peer, name: name.clone() });
         self.announce(peer);
         let mut fresh = false;
         let (fault, link) = loop {
@@ -327,6 +335,13 @@ impl<'a> Exchange<'a> {
         self.req.out = out;
         self.req.disable_not_modified = true;
         self.note_session(peer);
+    }
+}
+
+fn traced_pass(loc: LocId, destination: &Destination) -> Event {
+    match destination {
+        Destination::Upstream(id) => Event::Pass { loc, upstream: Some(*id), address: Box::default() },
+        Destination::Address(_, name) => Event::Pass { loc, upstream: None, address: name.clone() },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::exchange::{Exchange, unix_secs};
 use crate::diag::Severity;
-use crate::http::{FieldIx, OutHead, Request};
+use crate::http::{Event, FieldIx, OutHead, Request};
 use crate::plan::{PeerId, Sticky, Upstream, UpstreamId};
 use crate::proxy::report::Action;
 use crate::rt::clock;
@@ -36,6 +36,7 @@ impl Exchange<'_> {
                 sticky::read(upstream, lines, unix_secs())
             }
         };
+        self.req.note(|| Event::Session { upstream: id, ticket: self.ticket });
         self.hidden = sticky::hides(self.proxy, id, upstream);
     }
 
