@@ -233,10 +233,9 @@ fn fate(was: &Upstream, is: Option<&Upstream>, peer: &Peer, value: &[u8]) -> Fat
 
 /// Sends the same clients through both.
 fn hash(was: &Upstream, is: Option<&Upstream>) -> Hash {
-    let Some(is) = is else { return Hash { moved: SAMPLE, anew: true } };
+    // Without memory nothing is known, and nothing is promised.
+    let (Some(is), Ok(slots)) = (is, Slots::private()) else { return Hash { moved: SAMPLE, anew: true } };
     let anew = was.method != is.method || is.sticky.is_some();
-    // Nobody else sees the peers' state here.
-    let Ok(slots) = Slots::private() else { return Hash { moved: SAMPLE, anew } };
     let (old, new) = (Shared::new(was, &slots), Shared::new(is, &slots));
     let mut rng = Rng::seeded(1);
     let mut moved = 0;

@@ -2,7 +2,10 @@
 
 use super::captures::run_regex;
 use super::context::Bytes;
-use super::{Event, NamedBy, Request, ThreadState, browser, content, gate, host, pages, realip, respond, route, script, uri};
+use super::{
+    Event, NamedBy, Request, ThreadState, browser, content, gate, host, pages, realip, respond, route,
+    script, uri,
+};
 use crate::diag::Severity;
 use crate::plan::{Content, ErrorTo, LocId, LocMatch, Return};
 use crate::vars;

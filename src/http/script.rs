@@ -254,9 +254,7 @@ impl Run<'_> {
         } else if !rewrite.keep_args {
             self.req.args.clear();
         }
-        self.note_rewrite(rewrite, || {
-            Some(Rewritten::Uri { path: to.clone(), args: self.req.args.clone() })
-        });
+        self.note_rewrite(rewrite, || Some(Rewritten::Uri { path: to.clone(), args: self.req.args.clone() }));
         self.notice(format_args!("rewritten data: \"{}\", args: \"{}\"", Bytes(&to), Bytes(&self.req.args)));
         self.req.uri = to;
         if self.req.uri.is_empty() {

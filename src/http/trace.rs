@@ -15,52 +15,118 @@ use crate::wire::ClientConn;
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A line of the error log. It is written nowhere else.
-    Log { level: Severity, text: String },
+    Log {
+        level: Severity,
+        text: String,
+    },
     /// The regex of a `server_name` was run.
-    NameRegex { regex: RegexId, server: ServerId, matched: bool },
-    Server { server: ServerId, by: NamedBy },
+    NameRegex {
+        regex: RegexId,
+        server: ServerId,
+        matched: bool,
+    },
+    Server {
+        server: ServerId,
+        by: NamedBy,
+    },
     /// A trusted proxy named another client.
-    Client { was: Option<SocketAddr>, is: SocketAddr },
+    Client {
+        was: Option<SocketAddr>,
+        is: SocketAddr,
+    },
     /// Locations of this block are looked at: the exact one, else the longest prefix, or one that lacks the path's `/`.
-    Level { block: LocId, exact: Option<LocId>, prefix: Option<LocId>, redirect: Option<LocId> },
+    Level {
+        block: LocId,
+        exact: Option<LocId>,
+        prefix: Option<LocId>,
+        redirect: Option<LocId>,
+    },
     /// A regex location was tried; `None`: the regex could not be run.
-    Regex { loc: LocId, matched: Option<bool> },
+    Regex {
+        loc: LocId,
+        matched: Option<bool>,
+    },
     /// The search ended here.
-    Location { loc: LocId, auto_redirect: bool, uri: Vec<u8> },
+    Location {
+        loc: LocId,
+        auto_redirect: bool,
+        uri: Vec<u8>,
+    },
     /// The settings of an `if` or a `limit_except` hold.
     Enter(LocId),
-    Set { to: SetTo, value: Vec<u8> },
-    If { test: Test, holds: bool },
+    Set {
+        to: SetTo,
+        value: Vec<u8>,
+    },
+    If {
+        test: Test,
+        holds: bool,
+    },
     /// A `rewrite` was tried; what it made of the path and the arguments, or the URL that it redirects to.
-    Rewrite { regex: RegexId, subject: Vec<u8>, to: Option<Rewritten> },
+    Rewrite {
+        regex: RegexId,
+        subject: Vec<u8>,
+        to: Option<Rewritten>,
+    },
     Break,
-    Return { code: u16, text: Option<Vec<u8>> },
+    Return {
+        code: u16,
+        text: Option<Vec<u8>>,
+    },
     /// `allow` and `deny`; `rule`: the one that decided.
-    Access { rule: Option<GateRule>, refused: bool },
+    Access {
+        rule: Option<GateRule>,
+        refused: bool,
+    },
     /// A file or a directory of `try_files`.
-    Try { path: Vec<u8>, found: bool },
+    Try {
+        path: Vec<u8>,
+        found: bool,
+    },
     /// The last one of `try_files`.
     TryLast,
     /// A file of `index`.
-    Index { path: Vec<u8>, found: bool },
+    Index {
+        path: Vec<u8>,
+        found: bool,
+    },
     /// The file that answers.
-    File { path: Vec<u8>, opened: bool },
+    File {
+        path: Vec<u8>,
+        opened: bool,
+    },
     /// What answers is that of this location.
     Content(LocId),
     /// The request ends with a status of its own.
     Status(u16),
     /// `error_page` takes it; `code`: the status that the client gets, where it says one.
-    ErrorPage { status: u16, code: Option<u16> },
+    ErrorPage {
+        status: u16,
+        code: Option<u16>,
+    },
     /// A page of the program itself.
     Page(u16),
     /// The phases begin anew with this path.
-    Redirect { uri: Vec<u8>, args: Vec<u8> },
+    Redirect {
+        uri: Vec<u8>,
+        args: Vec<u8>,
+    },
     Named(LocId),
     /// `proxy_pass` of a location: to an upstream, or to an address that variables made.
-    Pass { loc: LocId, upstream: Option<UpstreamId>, address: Box<str> },
+    Pass {
+        loc: LocId,
+        upstream: Option<UpstreamId>,
+        address: Box<str>,
+    },
     /// What the request says of its session.
-    Session { upstream: UpstreamId, ticket: Ticket },
-    Peer { peer: Option<PeerId>, name: Box<str> },
+    Session {
+        upstream: UpstreamId,
+        ticket: Ticket,
+    },
+    Peer {
+        peer: Option<PeerId>,
+        name: Box<str>,
+    },
     NoPeer(NoPeer),
 }
 

@@ -59,6 +59,11 @@ impl Logs {
         Self { sinks: Vec::new(), main: Vec::new(), access: Vec::new(), console }
     }
 
+    /// No log at all.
+    pub fn nowhere() -> Self {
+        Self { sinks: Vec::new(), main: Vec::new(), access: Vec::new(), console: AtomicBool::new(false) }
+    }
+
     /// Opens every log of `plan`. `default` (`None`: the standard error) is the error log of a configuration that names
     /// no file for one.
     pub fn open(plan: &Plan, default: Option<&Path>) -> Result<Self, OpenError> {

@@ -77,6 +77,13 @@ pub struct Listener {
     pub addrs: Vec<ListenEntry>,
 }
 
+impl Listener {
+    /// The entry that a connection to `local` belongs to: its own address's, else the wildcard one, which stands last.
+    pub fn entry_of(&self, local: &ListenAddr) -> usize {
+        self.addrs.iter().position(|e| e.addr == *local).unwrap_or(self.addrs.len().saturating_sub(1))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ListenAddr {
     Inet(SocketAddr),

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::State;
+use super::thread::Shared;
 use crate::diag::Severity;
-use crate::http::{self, ConnInfo, Request, Serial, Step, ThreadState};
-use crate::plan::{Lingering, ListenAddr, Listener, Plan};
+use crate::http::{self, ConnInfo, Request, Serial, Step, ThreadState, Trace};
+use crate::log::Logs;
+use crate::plan::{Lingering, ListenAddr, Plan};
 use crate::proxy::{self, Outcome, ProxyThread};
 use crate::rt::clock;
 use crate::sys::err_text;
@@ -21,6 +24,13 @@ pub struct Serving {
     pub http: Rc<ThreadState>,
     pub proxy: Rc<ProxyThread>,
     pub serial: Arc<Serial>,
+}
+
+impl Serving {
+    /// What one thread needs that serves nobody: see [`explain`].
+    pub fn alone(plan: Arc<Plan>, state: State) -> Self {
+        Shared::new(plan, Arc::new(Logs::nowhere()), state).serving()
+    }
 }
 
 /// How a request left its connection.
@@ -86,6 +96,18 @@ pub async fn serve(stream: Stream, client: Option<SocketAddr>, listener: usize, 
     }
 }
 
+/// Carries the first request of `stream` through as [`serve`] does, its steps noted in `trace`. Gives it back as it was
+/// left; nothing is logged.
+pub async fn explain(stream: Stream, info: ConnInfo, trace: Trace, serving: &Serving) -> Request {
+    let mut req = Request::new(Arc::clone(&serving.plan), Rc::clone(&serving.http), info);
+    let mut conn = ServerConn::new(stream);
+    req.trace = Some(Box::new(trace));
+    req.conn.requests = 1;
+    let limits = Limits::of(req.server());
+    one(&mut req, &mut conn, &limits, serving).await;
+    req
+}
+
 /// Who is connected to what; `None`: the client is gone already.
 fn describe(
     stream: &Stream,
@@ -114,18 +136,13 @@ fn describe(
         client,
         client_text: client.map_or_else(|| "unix:".into(), |a| a.ip().to_string().into()),
         connected: None,
-        entry: entry_of(place, &local),
+        entry: place.entry_of(&local),
         local,
         listener,
         tls: false,
         started: clock::unix_millis(),
         requests: 0,
     })
-}
-
-/// The address among those that share a socket: the one connected to, else the wildcard, which stands last.
-fn entry_of(listener: &Listener, local: &ListenAddr) -> usize {
-    listener.addrs.iter().position(|e| e.addr == *local).unwrap_or(listener.addrs.len().saturating_sub(1))
 }
 
 /// How long a kept connection may still bring a request once the process drains. A client that asks without a pause has
@@ -192,7 +209,9 @@ async fn one(req: &mut Request, conn: &mut ServerConn, limits: &Limits, serving:
     };
     req.bytes_sent = conn.bytes_sent() - sent_before;
     req.request_length += conn.body_bytes();
-    http::log_access(req, thread);
+    if req.trace.is_none() {
+        http::log_access(req, thread);
+    }
     req.body.drop_file();
     match after {
         After::Keep if !rest_of_body(req, conn).await => After::Drop,

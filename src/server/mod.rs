@@ -7,5 +7,5 @@ mod conn;
 mod thread;
 mod worker;
 
-pub use conn::{Serving, serve};
+pub use conn::{Serving, explain, serve};
 pub use worker::{Leaving, Queue, State, Worker};

@@ -70,7 +70,7 @@ impl Shared {
     }
 
     /// What a thread's connections need; made on the thread itself.
-    fn serving(&self) -> Serving {
+    pub(super) fn serving(&self) -> Serving {
         Serving {
             plan: self.plan.clone(),
             http: Rc::new(ThreadState::new(self.logs.clone(), self.stats.clone())),
