@@ -75,6 +75,8 @@ struct Row {
     repeat: Option<bool>,
     module: Option<String>,
     origin: Option<String>,
+    /// The version of nginx that had it first, where that is 1.21.0 or later.
+    since: Option<String>,
     status: String,
     #[serde(default)]
     note: String,
@@ -244,6 +246,11 @@ fn directives(dir: &Path, faults: &mut Faults) -> (BTreeMap<String, String>, Vec
     (families, entries)
 }
 
+fn version(text: &str) -> Option<[u16; 3]> {
+    let numbers: Result<Vec<u16>, _> = text.split('.').map(str::parse).collect();
+    numbers.ok()?.try_into().ok()
+}
+
 fn check(entry: &Entry, contexts: &[ContextRow], types: &[TypeRow], faults: &mut Faults) {
     let Entry { name, row, place, .. } = entry;
     let mut fault = |what: String| faults.add(place, format!("{name}: {what}"));
@@ -253,6 +260,9 @@ fn check(entry: &Entry, contexts: &[ContextRow], types: &[TypeRow], faults: &mut
     }
     if row.contexts.is_empty() {
         fault("no context".to_owned());
+    }
+    if row.since.as_deref().is_some_and(|v| version(v).is_none()) {
+        fault("`since` is three numbers with dots".to_owned());
     }
     for word in row.contexts.split(' ').chain(row.opens.split(' ')).filter(|w| !w.is_empty()) {
         if word != "any" && !contexts.iter().any(|c| c.name == word) {
@@ -475,7 +485,7 @@ fn rows(s: &mut String, types: &[TypeRow], entries: &[Entry], faults: &mut Fault
             s,
             "    Row {{ id: Id::{}, name: {:?}, contexts: {}, arity: Arity {{ block: {}, count: {} }}, opens: {}, \
              kind: Kind::{}, values: &{values:?}, default: {:?}, merge: Merge::{}, repeat: {}, origin: Origin::{}, \
-             module: {:?}, family: {:?}, status: Status::{}, note: {:?}, help: {:?} }},",
+             module: {:?}, family: {:?}, since: {:?}, status: Status::{}, note: {:?}, help: {:?} }},",
             camel(&entry.name),
             entry.name,
             contexts_of(&row.contexts),
@@ -489,6 +499,7 @@ fn rows(s: &mut String, types: &[TypeRow], entries: &[Entry], faults: &mut Fault
             camel(&entry.origin),
             entry.module,
             entry.family,
+            row.since.as_deref().and_then(version),
             camel(&row.status),
             row.note,
             row.help,

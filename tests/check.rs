@@ -154,3 +154,54 @@ fn options_that_do_not_fit_are_refused() {
         assert!(told(&output).contains(why), "{args:?}: {}", told(&output));
     }
 }
+
+#[test]
+fn compat_tells_what_another_program_would_not_know() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = "events {}\nhttp {\n    upstream a {\n        server 127.0.0.1:1 route=a;\n        sticky cookie x;\n    }\n    \
+                upstream b {\n        server 127.0.0.1:1;\n        session_sticky;\n    }\n    server {\n        \
+                location / {\n            proxy_pass http://a;\n        }\n    }\n}\n";
+    std::fs::write(dir.path().join("n.conf"), conf).unwrap();
+    let told_for = |target: &str| -> Vec<String> {
+        let output = run(dir.path(), &["-c", "n.conf", "--level=semantic", "--compat", target], "");
+        let place = format!(" in {}", dir.path().join("n.conf").display());
+        let told = told(&output).replace(&place, "");
+        assert_eq!(output.status.success(), !told.contains("[emerg]"), "{told}");
+        told.lines()
+            .filter(|l| l.contains("] "))
+            .map(|l| l.trim_start_matches("nginx: ").to_owned())
+            .collect()
+    };
+    assert_eq!(
+        told_for("nginx=1.28"),
+        [
+            "[warn] the default of \"keepalive\" is another one in nginx 1.28: no idle connections before 1.29.7, 32 since:3",
+            "[emerg] invalid parameter \"route=a\" in nginx 1.28 (nginx has it since 1.29.6):4",
+            "[emerg] unknown directive \"sticky\" in nginx 1.28 (nginx has it since 1.29.6):5",
+            "[emerg] unknown directive \"session_sticky\" in nginx 1.28 (it is Tengine's):9",
+            "[warn] the default of \"proxy_http_version\" is another one in nginx 1.28: 1.0, with \"Connection: close\", \
+             before 1.29.7:13",
+        ]
+    );
+    let theirs = "[emerg] unknown directive \"session_sticky\" in nginx 1.31 (it is Tengine's):9";
+    assert_eq!(told_for("nginx=1.31"), [theirs]);
+    assert_eq!(told_for("plus"), [theirs.replace("nginx 1.31", "NGINX Plus")]);
+    assert_eq!(told_for("tengine=3.2"), [""; 0]);
+    let conf = "events {}\nhttp {\n    server {\n        health_check;\n        no_such;\n    }\n}\n";
+    std::fs::write(dir.path().join("n.conf"), conf).unwrap();
+    assert_eq!(
+        told_for("plus"),
+        [
+            "[emerg] \"health_check\" directive is known in NGINX Plus and not supported by tenrec:4",
+            "[emerg] unknown directive \"no_such\":5",
+        ]
+    );
+    for wrong in ["nginx=1.40", "nginx=0.8", "nginx", "nginx=1.31.9", "tengine=2.0", "angie"] {
+        let output = run(dir.path(), &["-c", "n.conf", "--compat", wrong], "");
+        assert!(
+            told(&output).contains(&format!("invalid option: \"--compat={wrong}\"")),
+            "{}",
+            told(&output)
+        );
+    }
+}

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::compile;
 use crate::diag::{Diag, Diags, FileId, Severity, render_long, render_nginx};
+use crate::directives::{Target, compat};
 use crate::lint::lint;
 use crate::log::Logs;
 use crate::process::{self, Options};
@@ -26,6 +27,8 @@ pub(crate) struct More {
     level: Option<Level>,
     /// The blocks that a fragment stands in.
     context: Option<Vec<String>>,
+    /// The program whose names are asked for.
+    compat: Option<Target>,
 }
 
 /// How far the test goes.
@@ -70,7 +73,7 @@ impl More {
     ) -> Result<bool, String> {
         let Some(option) = word.to_str().and_then(|w| w.strip_prefix("--")) else { return Ok(false) };
         let (name, value) = option.split_once('=').map_or((option, None), |(n, v)| (n, Some(v.to_owned())));
-        if !matches!(name, "format" | "level" | "context") {
+        if !matches!(name, "format" | "level" | "context" | "compat") {
             return Ok(false);
         }
         let next = || rest.next().map(|v| v.to_string_lossy().into_owned());
@@ -79,6 +82,7 @@ impl More {
         };
         let wrong = || format!("invalid option: \"--{name}={value}\"");
         match name {
+            "compat" => self.compat = Some(Target::parse(&value).ok_or_else(wrong)?),
             "format" => self.format = Some(Format::parse(&value).ok_or_else(wrong)?),
             "level" => {
                 let level = Level::ALL.iter().find(|(word, _)| *word == value).map(|(_, level)| *level);
@@ -105,7 +109,9 @@ const AROUND: &str = "/context";
 
 pub(super) fn run(args: &Args) -> Result<u8, String> {
     if !args.test || args.dump || args.signal.is_some() {
-        return Err("\"--format\", \"--level\" and \"--context\" go with \"-t\" alone".to_owned());
+        return Err(
+            "\"--format\", \"--level\", \"--context\" and \"--compat\" go with \"-t\" alone".to_owned()
+        );
     }
     let from_stdin = args.conf.as_deref() == Some("-".as_ref());
     let whole = !from_stdin && args.more.context.is_none();
@@ -147,6 +153,11 @@ pub(super) fn run(args: &Args) -> Result<u8, String> {
         let loaded = compile::check(conf, &place.prefix, diags);
         (loaded.conf, loaded.diags, loaded.plan)
     };
+    if let Some(target) = args.more.compat.filter(|_| conf.main_file.is_some()) {
+        compat(&conf, target, &mut diags);
+        let order = conf.reading_order();
+        diags.sort_by_place(|file, offset| order.rank(file, offset));
+    }
     if level < Level::Environment {
         diags = without(&diags, |d| is_environment(d) || is_around(&conf, d));
     } else if let Some(plan) = plan {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::config::{Found, Pattern, Place, Step, Text, Tok, show};
 use crate::diag::Severity;
+use crate::directives;
 use crate::plan::{self, Made, Part, Regex, RegexId, SlotId, Template, Var, VarId};
 
 /// What the configuration calls by name.
@@ -155,7 +156,10 @@ impl Names {
         let slots = std::mem::take(&mut self.slots);
         let finish = |slot: Slot| {
             if slot.made.is_none() {
-                let words = format!("unknown \"{}\" variable", slot.name);
+                let words = match directives::variable(&slot.name) {
+                    Some(_) => format!("\"{}\" variable is not supported by tenrec yet", slot.name),
+                    None => format!("unknown \"{}\" variable", slot.name),
+                };
                 found.late(close, Step::Variables, Severity::Emerg, None, words);
             }
             plan::Slot { name: slot.name, made: slot.made.unwrap_or(Made::Set) }

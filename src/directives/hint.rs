@@ -11,7 +11,7 @@ pub(super) fn unknown(name: &str, here: Context) -> Option<String> {
     near(name, here).map(|other| format!("did you mean \"{other}\"?"))
 }
 
-fn elsewhere(name: &str) -> Option<&'static str> {
+pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
     ELSEWHERE.iter().find_map(|&(pattern, home)| {
         let hit = match pattern.strip_suffix('*') {
             Some(prefix) => name.starts_with(prefix),

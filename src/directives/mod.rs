@@ -3,11 +3,13 @@
 //! Never touches: what a directive does, files.
 
 mod check;
+mod compat;
 mod hint;
 mod registry;
 mod row;
 mod value;
 
 pub use check::{Ignored, check, inert};
+pub use compat::{Target, compat};
 pub use registry::{CONTEXTS, Context, FAMILIES, Id, Kind, all, id, lookup, variable, variables};
 pub use row::{Arity, Count, Merge, Origin, Row, Status, Variable};

@@ -25,6 +25,8 @@ pub struct Row {
     pub module: &'static str,
     /// The file of `grammar/directives`.
     pub family: &'static str,
+    /// The version of nginx that had it first; `None`: an older one than 1.21, or it is not nginx's.
+    pub since: Option<[u16; 3]>,
     pub status: Status,
     pub note: &'static str,
     pub help: &'static str,
