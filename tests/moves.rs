@@ -54,7 +54,7 @@ fn plan(how: &str, servers: &[&str]) -> Plan {
 
 /// One request of each client, in turn; how many were served by another peer than the last time.
 fn serve(upstream: &Upstream, table: &Table, clients: &mut [Client]) -> usize {
-    let shared = Shared::new(upstream, &tenrec::zone::Slots::private().unwrap());
+    let shared = Shared::new(upstream, &tenrec::zone::Slots::private());
     let local = Local::new(&shared);
     let mut moved = 0;
     for client in clients {

@@ -233,10 +233,9 @@ fn fate(was: &Upstream, is: Option<&Upstream>, peer: &Peer, value: &[u8]) -> Fat
 
 /// Sends the same clients through both.
 fn hash(was: &Upstream, is: Option<&Upstream>) -> Hash {
-    // Without memory nothing is known, and nothing is promised.
-    let (Some(is), Ok(slots)) = (is, Slots::private()) else { return Hash { moved: SAMPLE, anew: true } };
+    let Some(is) = is else { return Hash { moved: SAMPLE, anew: true } };
     let anew = was.method != is.method || is.sticky.is_some();
-    let (old, new) = (Shared::new(was, &slots), Shared::new(is, &slots));
+    let [old, new] = [was, is].map(|u| Shared::new(u, &Slots::private()));
     let mut rng = Rng::seeded(1);
     let mut moved = 0;
     for _ in 0..SAMPLE {

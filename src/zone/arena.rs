@@ -50,7 +50,7 @@ struct Inner {
 /// What slots of all chunks share: a word that says whether any is in trouble, and the memory of sessions that are counted.
 #[derive(Debug)]
 pub(super) struct Common {
-    memory: Arc<SharedMemory>,
+    memory: SharedWords,
 }
 
 #[derive(Debug, Clone)]
@@ -101,9 +101,11 @@ impl Slots {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Slots of this process alone, which no other sees.
-    pub fn private() -> io::Result<Self> {
-        Self::open(&Plan::default(), None)
+    /// Slots that no other process sees: those of tests and simulations. Sessions are not counted.
+    pub fn private() -> Self {
+        let common = Common { memory: SharedWords::alone(Common::SESSIONS) };
+        let common = Arc::new(common);
+        Self(Arc::new(Inner { common, chunks: Vec::new(), generation: 1, known: Mutex::default() }))
     }
 
     /// The slot of a peer. A peer that comes while the process runs gets one of those that are spare; when there is none,
@@ -195,7 +197,9 @@ impl Common {
     const SESSIONS: usize = 8;
 
     fn new() -> io::Result<Self> {
-        Ok(Self { memory: Arc::new(SharedMemory::new(Self::SESSIONS + sessions::WORDS)?) })
+        let words = Self::SESSIONS + sessions::WORDS;
+        let memory = Arc::new(SharedMemory::new(words)?);
+        Ok(Self { memory: SharedWords::new(&memory, 0..words).ok_or(io::ErrorKind::OutOfMemory)? })
     }
 
     #[inline]

@@ -3,7 +3,7 @@ use super::*;
 const NOW: u64 = 1_795_252_600_000;
 
 fn slots() -> Slots {
-    Slots::private().unwrap()
+    Slots::open(&crate::plan::Plan::default(), None).unwrap()
 }
 
 #[test]

@@ -72,7 +72,7 @@ struct Bed {
 
 impl Bed {
     fn new(upstream: &Upstream) -> Self {
-        let shared = Shared::new(upstream, &Slots::private().unwrap());
+        let shared = Shared::new(upstream, &Slots::private());
         Self { local: Local::new(&shared), shared }
     }
 

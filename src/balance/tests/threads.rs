@@ -9,7 +9,7 @@ use crate::zone::Slots;
 fn threads_together_never_pass_max_conns_and_lose_no_count() {
     let mut up = upstream(&[1, 1]);
     up.peers.iter_mut().for_each(|p| (p.max_conns, p.max_fails) = (2, 0));
-    let shared = Shared::new(&up, &Slots::private().unwrap());
+    let shared = Shared::new(&up, &Slots::private());
     let inside = [AtomicU32::new(0), AtomicU32::new(0)];
     let served = AtomicU32::new(0);
     std::thread::scope(|scope| {

@@ -46,7 +46,7 @@ impl Front {
         let log = dir.path().join("error.log");
         let logs = Arc::new(Logs::builtin(Some(&log), Severity::Info).expect("a log"));
         let thread = Rc::new(ThreadState::new(logs, Arc::new(Stats::default())));
-        let slots = crate::zone::Slots::private().expect("memory");
+        let slots = crate::zone::Slots::private();
         let shared: Arc<[Shared]> = plan.upstreams.iter().map(|u| Shared::new(u, &slots)).collect();
         let proxy = ProxyThread::new(&plan, shared, crate::sticky::Tables::default());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
