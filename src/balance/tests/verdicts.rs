@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::balance::Verdict;
-use crate::plan::{Sticky, StickyLearn, Template};
+use crate::plan::{Sticky, Template};
 use crate::zone::{Health, Operator};
 
 const MS: u64 = NOW as u64 * 1000;
@@ -51,18 +51,9 @@ fn served(up: &Upstream, set: impl Fn(&Bed)) -> (Vec<usize>, bool) {
 
 #[test]
 fn every_balancer_and_every_session_obeys() {
-    let learn = Sticky::Learn(StickyLearn {
-        create: Vec::new(),
-        lookup: Vec::new(),
-        zone: "z".into(),
-        size: 0,
-        timeout: Duration::from_secs(60),
-        header: false,
-        snapshot: None,
-        store: None,
-    });
+    // Sessions as nginx weighs them, and as Tengine does.
     for method in methods() {
-        for sticky in [None, Some(learn.clone())] {
+        for sticky in [None, Some(Sticky::Route(Vec::new()))] {
             let mut up = upstream(&[1, 1, 1]);
             (up.method, up.sticky) = (method.clone(), sticky);
             let case = |set: &dyn Fn(&Bed)| served(&up, set);
