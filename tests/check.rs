@@ -6,7 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use super::support::daemon::Program;
+use super::support::daemon::{Daemon, Program};
+use super::support::eventually;
 
 fn run(dir: &Path, args: &[&str], input: &str) -> Output {
     let mut command = Command::new(Program::Tenrec.path());
@@ -204,4 +205,46 @@ fn compat_tells_what_another_program_would_not_know() {
             told(&output)
         );
     }
+}
+
+#[test]
+fn a_test_tells_what_becomes_of_the_running_sessions() {
+    let conf = |peers: &str, more: &str| {
+        format!(
+            "pid %%DIR%%/t.pid;\nevents {{}}\nhttp {{\n    upstream a {{\n        session_sticky;\n        {peers}\n    }}\n    \
+             upstream b {{\n        ip_hash;\n        server 127.0.0.1:1;\n        server 127.0.0.1:2;\n{more}    }}\n    \
+             server {{\n        listen 127.0.0.1:%%8080%%;\n        location / {{\n            proxy_pass http://a;\n        \
+             }}\n        location /b {{\n            proxy_pass http://b;\n        }}\n    }}\n}}\n"
+        )
+    };
+    let mut daemon = Daemon::start(&conf("server 127.0.0.1:1; server 127.0.0.1:2; server 127.0.0.1:3;", ""));
+    let test = |daemon: &Daemon| -> Value {
+        let output = daemon.control(&["-t", "--format=json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let next = conf(
+        "server 127.0.0.1:3; server 127.0.0.1:1; server 127.0.0.1:2 down;",
+        "        server 127.0.0.1:3;\n",
+    );
+    daemon.rewrite(&next);
+    let told = test(&daemon);
+    let fates = |told: &Value| -> Vec<String> {
+        let pins = told["sessions"][0]["pins"].as_array().unwrap().iter();
+        pins.map(|p| format!("{} {}", p["peer"].as_str().unwrap(), p["fate"].as_str().unwrap())).collect()
+    };
+    assert_eq!(told["sessions"][0]["upstream"], "a");
+    assert_eq!(fates(&told), ["127.0.0.1:1 kept", "127.0.0.1:2 lost", "127.0.0.1:3 kept"]);
+    assert_eq!(
+        (&told["sessions"][1]["how"], &told["sessions"][1]["kept"]),
+        (&json!("ip_hash"), &json!(false))
+    );
+    // What runs after a reload is what the next test compares with, whatever became of the file.
+    daemon.signal("HUP");
+    daemon.rewrite(&conf("server 127.0.0.1:3; server 127.0.0.1:1;", "        server 127.0.0.1:3;\n"));
+    eventually("the record of the new configuration", || {
+        let told = test(&daemon);
+        (told["sessions"][1]["kept"] == true)
+            .then(|| assert_eq!(fates(&told)[..2], ["127.0.0.1:3 kept", "127.0.0.1:1 kept"]))
+    });
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::compile;
 use crate::diag::{Diag, Diags, FileId, Severity, render_long, render_nginx};
 use crate::directives::{Target, compat};
+use crate::explain::pins::Impact;
 use crate::lint::lint;
 use crate::log::Logs;
 use crate::process::{self, Options};
@@ -16,6 +17,7 @@ use crate::source::{self, Conf};
 use crate::sys;
 
 use super::args::Args;
+use super::impact;
 use super::place::Place;
 use super::report::{Format, Report};
 use super::sub::{print, stdin};
@@ -158,9 +160,11 @@ pub(super) fn run(args: &Args) -> Result<u8, String> {
         let order = conf.reading_order();
         diags.sort_by_place(|file, offset| order.rank(file, offset));
     }
+    let mut impacts = None;
     if level < Level::Environment {
         diags = without(&diags, |d| is_environment(d) || is_around(&conf, d));
     } else if let Some(plan) = plan {
+        impacts = impact::of(&plan);
         let options = Options {
             prefix: place.prefix.clone(),
             conf: place.conf.clone(),
@@ -175,7 +179,7 @@ pub(super) fn run(args: &Args) -> Result<u8, String> {
             diags.push(Diag::emerg("environment", text));
         }
     }
-    Ok(tell(args, &place.conf, level, &conf, &diags))
+    Ok(tell(args, &place.conf, level, &conf, &diags, impacts.as_deref()))
 }
 
 /// The text of the file around a fragment.
@@ -222,14 +226,21 @@ fn is_around(conf: &Conf, diag: &Diag) -> bool {
 }
 
 /// Prints it all and returns the exit code.
-fn tell(args: &Args, main: &Path, level: Level, conf: &Conf, diags: &Diags) -> u8 {
+fn tell(
+    args: &Args,
+    main: &Path,
+    level: Level,
+    conf: &Conf,
+    diags: &Diags,
+    impacts: Option<&[Impact]>,
+) -> u8 {
     let failed = diags.fatal();
     if let Some(format) = args.more.format {
         let findings = if level > Level::Syntax { lint(conf) } else { Vec::new() };
         let mut all = diags.clone();
         findings.iter().for_each(|f| all.push(f.diag.clone()));
         print(
-            Report { conf, diags: &all, main, level, findings: &findings, around: AROUND }
+            Report { conf, diags: &all, main, level, findings: &findings, around: AROUND, impacts }
                 .text(format)
                 .as_bytes(),
         );
@@ -249,6 +260,9 @@ fn tell(args: &Args, main: &Path, level: Level, conf: &Conf, diags: &Diags) -> u
         out += &format!("nginx: the configuration file {name} syntax is ok\n");
         if level > Level::Syntax {
             out += &format!("nginx: configuration file {name} test is successful\n");
+            if long {
+                out += &impact::text(impacts.unwrap_or_default());
+            }
         }
     }
     sys::write_stderr(out.as_bytes());

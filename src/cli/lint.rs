@@ -47,6 +47,7 @@ pub(super) fn run(words: Words) -> Result<u8, String> {
                 level: Level::Lint,
                 findings: &findings,
                 around: "",
+                impacts: None,
             };
             print(report.text(format).as_bytes());
         }

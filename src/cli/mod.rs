@@ -9,6 +9,7 @@ mod crossplane;
 mod dump;
 mod fmt;
 mod ignored;
+mod impact;
 mod lint;
 mod migrate;
 mod place;

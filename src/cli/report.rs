@@ -5,11 +5,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::diag::{Diag, Diags, FileId, Severity, Span, to_json};
+use crate::directives::{Ignored, inert};
+use crate::explain::pins::Impact;
 use crate::lint::Finding;
 use crate::source::Conf;
 use crate::syntax::Body;
 
 use super::check::Level;
+use super::impact;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
@@ -38,6 +41,8 @@ pub(super) struct Report<'a> {
     pub(super) findings: &'a [Finding],
     /// The file that was put around a fragment: nobody is told of it.
     pub(super) around: &'a str,
+    /// What becomes of the sessions that are; `None`: nothing runs.
+    pub(super) impacts: Option<&'a [Impact]>,
 }
 
 /// What a machine may do about a thing: these bytes for those, within one file.
@@ -63,7 +68,15 @@ impl Report<'_> {
             "level": self.level.word(),
             "verdict": if self.diags.fatal() { "failed" } else { "ok" },
             "diagnostics": list,
+            "ignored": inert(self.conf).iter().map(|i| self.ignored(i)).collect::<Vec<_>>(),
+            "sessions": impact::json(self.impacts),
         })
+    }
+
+    /// A directive that is accepted and does nothing.
+    fn ignored(&self, one: &Ignored) -> Value {
+        let file = self.conf.map.file(one.span.file);
+        json!({ "directive": one.row.name, "file": file.name, "line": file.line_col(one.span.start).0 })
     }
 
     fn diagnostic(&self, diag: &Diag) -> Value {

@@ -9,12 +9,13 @@ use std::process::ExitCode;
 use crate::compile::Loaded;
 use crate::diag::{Severity, render_long};
 use crate::log::Logs;
-use crate::process::{self, Options};
+use crate::process::{self, Options, Record};
 use crate::sys::{self, Signal};
 
 use super::args::{Args, Control};
 use super::check;
 use super::ignored;
+use super::impact;
 use super::place::Place;
 use super::sub;
 use super::version;
@@ -96,7 +97,8 @@ fn run(argv: Vec<OsString>) -> u8 {
         return send(control, &plan.process.pid, &builtin);
     }
     if !args.test {
-        return process::start(&options, plan, builtin);
+        let record = Record::of(&loaded.conf, &options);
+        return process::start(&options, plan, record, builtin);
     }
     syntax_ok();
     if !process::probe(&options, &plan, &builtin) {
@@ -106,6 +108,7 @@ fn run(argv: Vec<OsString>) -> u8 {
         say(&format!("configuration file {conf} test is successful"));
         if terminal {
             sys::write_stderr(ignored::text(&loaded.conf).as_bytes());
+            sys::write_stderr(impact::text(&impact::of(&plan).unwrap_or_default()).as_bytes());
         }
     }
     if args.dump { dump(&loaded) } else { 0 }

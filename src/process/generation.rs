@@ -13,6 +13,7 @@ use crate::sticky::{NoTables, Tables};
 use crate::sys::{self, Ids};
 use crate::zone::Slots;
 
+use super::record::Record;
 use super::sockets::{Refused, Sockets};
 use super::temp_dirs;
 
@@ -25,6 +26,8 @@ pub(crate) struct Generation {
     pub(crate) state: State,
     /// Whom the worker becomes; `None`: it stays who the master is.
     pub(crate) ids: Option<Ids>,
+    /// Its text, for who asks.
+    pub(crate) record: Record,
 }
 
 impl Generation {
@@ -47,7 +50,14 @@ impl Generation {
         let slots = slots.map_err(|e| refuse(&NoTables::Memory(e), &logs))?;
         let state = State { tables, slots };
         let sockets = Sockets::open(&plan.listeners, plan.process.workers as usize, old, &logs)?;
-        Ok(Self { plan: Arc::new(plan), logs: Arc::new(logs), sockets, state, ids })
+        Ok(Self {
+            plan: Arc::new(plan),
+            logs: Arc::new(logs),
+            sockets,
+            state,
+            ids,
+            record: Record::default(),
+        })
     }
 
     /// Starts the threads that serve.

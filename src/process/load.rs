@@ -6,6 +6,7 @@ use crate::log::Logs;
 use crate::plan::Plan;
 
 use super::options::Options;
+use super::record::Record;
 
 /// Reads, checks and compiles the configuration.
 pub fn load(options: &Options) -> Loaded {
@@ -22,8 +23,9 @@ pub fn report(loaded: &Loaded, logs: &Logs) {
 }
 
 /// Reads the configuration anew and says everything about it to `logs`; `None`: it is refused.
-pub(super) fn again(options: &Options, logs: &Logs) -> Option<Plan> {
+pub(super) fn again(options: &Options, logs: &Logs) -> Option<(Plan, Record)> {
     let loaded = load(options);
     report(&loaded, logs);
-    loaded.plan
+    let record = Record::of(&loaded.conf, options);
+    loaded.plan.map(|plan| (plan, record))
 }

@@ -288,7 +288,7 @@ impl<'o> Master<'o> {
             return;
         }
         self.log(Severity::Notice, format_args!("reconfiguring"));
-        let Some(plan) = load::again(self.options, &self.generation.logs) else { return };
+        let Some((plan, record)) = load::again(self.options, &self.generation.logs) else { return };
         let old = &self.generation;
         let opened = Generation::open(
             plan,
@@ -297,7 +297,8 @@ impl<'o> Master<'o> {
             Some(&old.state),
             &old.logs,
         );
-        let Ok(next) = opened else { return };
+        let Ok(mut next) = opened else { return };
+        next.record = record;
         if next.plan.process.pid != old.plan.process.pid {
             if let Err(text) = pidfile::write(&next.plan.process.pid) {
                 return self.log(Severity::Emerg, format_args!("{text}"));

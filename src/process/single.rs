@@ -94,10 +94,11 @@ fn start(generation: &Generation) -> Option<Worker> {
 /// What the configuration says now, opened, and the queues that it no longer has.
 fn next(options: &Options, old: &Generation) -> Option<(Generation, Vec<Leaving>)> {
     old.logs.main(Severity::Notice, format_args!("reconfiguring"));
-    let plan = load::again(options, &old.logs)?;
-    let next =
+    let (plan, record) = load::again(options, &old.logs)?;
+    let mut next =
         Generation::open(plan, options.error_log.as_deref(), &old.sockets, Some(&old.state), &old.logs)
             .ok()?;
+    next.record = record;
     if next.plan.process.pid != old.plan.process.pid {
         if let Err(text) = pidfile::write(&next.plan.process.pid) {
             old.logs.main(Severity::Emerg, format_args!("{text}"));

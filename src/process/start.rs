@@ -8,18 +8,21 @@ use crate::sys::{self, Signals};
 use super::generation::{Generation, open_logs, worker_ids};
 use super::master::Master;
 use super::options::Options;
+use super::record::Record;
 use super::sockets::Sockets;
 use super::{greet, pidfile, single, upgrade};
 
 /// Runs until a signal ends it; the answer is the exit code. Until the process serves, what goes wrong is said to
 /// `builtin`, whose console is on.
-pub fn start(options: &Options, plan: Plan, builtin: Logs) -> u8 {
+pub fn start(options: &Options, plan: Plan, record: Record, builtin: Logs) -> u8 {
     let numbers = std::env::var(upgrade::VARIABLE).ok();
     let parent = sys::parent();
     let old = numbers.as_ref().map_or_else(Sockets::default, |n| Sockets::inherited(n, &builtin));
-    let Ok(generation) = Generation::open(plan, options.error_log.as_deref(), &old, None, &builtin) else {
+    let Ok(mut generation) = Generation::open(plan, options.error_log.as_deref(), &old, None, &builtin)
+    else {
         return 1;
     };
+    generation.record = record;
     drop(old);
     drop(builtin);
     let logs = generation.logs.clone();

@@ -1,6 +1,7 @@
 //! The whole configuration, with `include` already followed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 
 use crate::diag::{FileId, SourceMap, Span};
 use crate::syntax::{Body, Node, NodeId, Tree, Word};
@@ -13,6 +14,8 @@ pub struct Conf {
     /// The files that each `include` brought, in order. A file that is included more than once is here each time and
     /// is read once: its directives have one [`FileId`] wherever they count.
     pub includes: HashMap<(FileId, NodeId), Vec<FileId>>,
+    /// What each pattern of `include` brought, by full name.
+    pub globs: BTreeMap<PathBuf, Vec<PathBuf>>,
     /// The files that are roots, in nginx's reading order: the text of `-g` when there is one, then the main file.
     pub roots: Vec<FileId>,
     /// The main file, when it could be read.

@@ -30,6 +30,22 @@ pub fn load_given(
     given: HashMap<PathBuf, Vec<u8>>,
     diags: &mut Diags,
 ) -> Conf {
+    load_with(main, folder, globals, Given { texts: given, sealed: None }, diags)
+}
+
+/// The same with nothing read from the disk: no file but those of `given`, no pattern but those of `globs`.
+pub(super) fn load_sealed(
+    main: &Path,
+    folder: PathBuf,
+    globals: Option<&str>,
+    given: HashMap<PathBuf, Vec<u8>>,
+    globs: HashMap<PathBuf, Vec<PathBuf>>,
+    diags: &mut Diags,
+) -> Conf {
+    load_with(main, folder, globals, Given { texts: given, sealed: Some(globs) }, diags)
+}
+
+fn load_with(main: &Path, folder: PathBuf, globals: Option<&str>, given: Given, diags: &mut Diags) -> Conf {
     let mut loader = Loader {
         conf: Conf::default(),
         conf_prefix: folder,
@@ -76,8 +92,33 @@ struct Loader {
     diags: Diags,
     /// What was read, by full name: a file that is included again is not read again.
     known: HashMap<PathBuf, FileId>,
-    /// Texts that are not read from disk.
-    given: HashMap<PathBuf, Vec<u8>>,
+    given: Given,
+}
+
+/// What is not read from disk.
+struct Given {
+    texts: HashMap<PathBuf, Vec<u8>>,
+    /// `Some`: nothing is, and these are the files of each pattern.
+    sealed: Option<HashMap<PathBuf, Vec<PathBuf>>>,
+}
+
+impl Given {
+    fn text(&mut self, path: &Path) -> Result<Vec<u8>, Diag> {
+        match self.texts.remove(path) {
+            Some(text) => Ok(text),
+            None if self.sealed.is_some() => {
+                Err(Diag::emerg("open-failed", format!("\"{}\" was not recorded", path.display())))
+            }
+            None => read(path),
+        }
+    }
+
+    fn glob(&self, pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
+        match &self.sealed {
+            Some(globs) => Ok(globs.get(pattern).cloned().unwrap_or_default()),
+            None => sys::glob(pattern.as_os_str().as_bytes()),
+        }
+    }
 }
 
 /// A file whose includes are being followed.
@@ -143,8 +184,9 @@ impl Loader {
         if !pattern.iter().any(|b| matches!(b, b'*' | b'?' | b'[')) {
             return vec![full];
         }
-        match sys::glob(pattern) {
+        match self.given.glob(&full) {
             Ok(mut files) => {
+                self.conf.globs.insert(full, files.clone());
                 files.reverse();
                 files
             }
@@ -162,7 +204,7 @@ impl Loader {
         if let Some(&file) = self.known.get(path) {
             return Some(file);
         }
-        match self.given.remove(path).map_or_else(|| read(path), Ok) {
+        match self.given.text(path) {
             Ok(text) => {
                 let file = self.conf.map.add(path.to_string_lossy().into_owned(), text.into(), span);
                 self.known.insert(path.to_path_buf(), file);

@@ -7,10 +7,12 @@ mod load;
 mod multiply;
 mod order;
 mod read;
+mod record;
 
 pub use conf::{Children, Conf, Dir};
 pub use load::{full_name, load, load_given};
 pub use order::ReadingOrder;
+pub use record::{Recalled, recall, record};
 
 #[cfg(test)]
 mod tests;

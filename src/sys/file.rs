@@ -1,14 +1,24 @@
 //! Descriptors of files.
 
+use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Opens a log file: created with mode 0644 when missing, every write at its end.
 pub fn open_append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o644).open(path)
+}
+
+/// An empty file in memory, which goes when the last descriptor of it does.
+pub fn memory_file(name: &CStr) -> io::Result<File> {
+    #[expect(unsafe_code, reason = "memfd_create reads the name; the descriptor is new and nobody else's")]
+    unsafe {
+        let fd = libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC);
+        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(File::from_raw_fd(fd)) }
+    }
 }
 
 /// Makes `old` mean what `new` means, at once for every thread: how an open log file is exchanged.
