@@ -10,12 +10,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a report is what this program is for")]
 
 mod cases;
+mod checks;
 mod measure;
 mod peers;
 
 use std::process::ExitCode;
 
 use cases::CASES;
+use checks::CHECKS;
 use measure::{Figures, median};
 use peers::{Bench, Peer};
 
@@ -60,6 +62,20 @@ fn main() -> ExitCode {
             }
         }
         report(&peers, &rows);
+    }
+    let asked = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
+    for check in CHECKS.iter().filter(|c| asked(c.name)) {
+        println!("\n{}: {}", check.name, check.what);
+        let mut rows = [("tenrec", Vec::new()), ("nginx", Vec::new())];
+        for round in 0..options.rounds {
+            for (name, row) in &mut rows {
+                match bench.check(check, *name == "nginx") {
+                    Ok(run) => row.push(run),
+                    Err(why) => println!("  {name} round {round}: {why}"),
+                }
+            }
+        }
+        checks::report(&rows);
     }
     ExitCode::SUCCESS
 }

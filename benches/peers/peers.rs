@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cases::{BROWSER, Case};
+use crate::checks::{self, Check, Run};
 use crate::measure::{Figures, load};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,12 @@ impl Bench {
 
     pub fn has(&self, peer: Peer) -> bool {
         peer != Peer::Haproxy || self.haproxy.is_some()
+    }
+
+    /// `-t` of nginx or of tenrec.
+    pub fn check(&self, check: &Check, nginx: bool) -> Result<Run, String> {
+        let program = if nginx { &self.nginx } else { Path::new(env!("CARGO_BIN_EXE_tenrec")) };
+        checks::run(program, check, self.dir.path())
     }
 
     pub fn describe(&self) -> String {
