@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::diag::Severity;
 use crate::log::Logs;
 use crate::plan::Plan;
+use crate::rt::clock;
 use crate::server::{Leaving, Queue, State, Worker};
 use crate::sticky::{NoTables, Tables};
 use crate::sys::{self, Ids};
@@ -15,7 +16,7 @@ use crate::zone::Slots;
 
 use super::record::Record;
 use super::sockets::{Refused, Sockets};
-use super::temp_dirs;
+use super::{snapshots, temp_dirs};
 
 #[derive(Debug)]
 pub(crate) struct Generation {
@@ -45,7 +46,9 @@ impl Generation {
         let logs = open_logs(&plan, error_log, say)?;
         logs.console(say.has_console());
         let learned = known.map_or_else(Tables::default, |k| k.tables.clone());
-        let tables = Tables::open(&plan, &learned).map_err(|e| refuse(&e, &logs))?;
+        snapshots::check(&plan, &logs)?;
+        let tables = Tables::open(&plan, &learned, clock::unix_millis()).map_err(|e| refuse(&e, &logs))?;
+        snapshots::load(&tables, ids.as_ref().map(|i| i.uid), &logs);
         let slots = Slots::open(&plan, known.map(|k| &k.slots));
         let slots = slots.map_err(|e| refuse(&NoTables::Memory(e), &logs))?;
         let state = State { tables, slots };

@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use crate::diag::Severity;
 use crate::log::Logs;
+use crate::rt::clock;
+use crate::sticky::Tables;
 use crate::sys::{self, Exit, Fork, Pid, Signal, Signals};
 
 use super::control::{self, Inbox, Message};
 use super::generation::Generation;
 use super::options::Options;
+use super::snapshots::{self, Snapshots};
 use super::{child, load, pidfile, signals, upgrade};
 
 /// nginx's code of a worker that must not be started again.
@@ -64,6 +67,9 @@ pub(crate) struct Master<'o> {
     /// This process was executed by an older binary.
     inherited: bool,
     parent: Pid,
+    snapshots: Snapshots,
+    /// What workers that still end learn into, where their zones have other sizes now.
+    resized: Vec<Tables>,
     /// Time between two attempts to end the workers by force.
     delay: Option<(Duration, Instant)>,
     quit_sent: bool,
@@ -89,6 +95,8 @@ impl<'o> Master<'o> {
             daemonized,
             inherited,
             parent,
+            snapshots: Snapshots::default(),
+            resized: Vec::new(),
             delay: None,
             quit_sent: false,
         }
@@ -99,7 +107,11 @@ impl<'o> Master<'o> {
         self.log(Severity::Notice, format_args!("start worker processes"));
         self.spawn();
         loop {
-            let wait = self.delay.map(|(_, at)| at.saturating_duration_since(Instant::now()));
+            let now = Instant::now();
+            let force = self.delay.map(|(_, at)| at.saturating_duration_since(now));
+            let save =
+                self.saves().then(|| self.snapshots.wait(&self.generation.state.tables, now)).flatten();
+            let wait = force.into_iter().chain(save).min();
             sys::wait_readable(&[self.signals.fd()], wait);
             while let Some(received) = self.signals.next() {
                 self.receive(received);
@@ -118,6 +130,10 @@ impl<'o> Master<'o> {
                 self.quit();
                 continue;
             }
+            if self.saves() {
+                let Generation { state, logs, .. } = &self.generation;
+                self.snapshots.start(&state.tables, logs, Instant::now());
+            }
             if std::mem::take(&mut self.asked.reload) {
                 self.reload();
             }
@@ -131,6 +147,8 @@ impl<'o> Master<'o> {
             }
             if std::mem::take(&mut self.asked.upgrade) {
                 self.log(Severity::Notice, format_args!("changing binary"));
+                // The new binary begins with what is known now.
+                self.save();
                 self.new_binary = upgrade::execute(&self.generation, self.options);
                 self.children.extend(self.new_binary.map(|pid| Child {
                     pid,
@@ -143,6 +161,27 @@ impl<'o> Master<'o> {
                 self.no_accepting = true;
                 self.tell(&Message::Quit(Vec::new()), Signal::Quit);
             }
+        }
+    }
+
+    /// Whether sessions are saved from time to time: a newer binary does it itself, and the end does it once.
+    fn saves(&self) -> bool {
+        !self.asked.terminate && !self.asked.quit && self.new_binary.is_none()
+    }
+
+    fn save(&mut self) {
+        self.snapshots.stop();
+        if self.new_binary.is_none() {
+            snapshots::save_all(&self.generation.state.tables, &self.generation.logs);
+        }
+    }
+
+    /// What workers that still end have learned is not lost when a zone has another size now.
+    fn catch_up(&mut self) {
+        let now = clock::unix_millis();
+        self.resized.iter().for_each(|old| self.generation.state.tables.catch_up(old, now));
+        if !self.children.iter().any(|c| c.control.is_some() && c.exiting) {
+            self.resized.clear();
         }
     }
 
@@ -311,6 +350,9 @@ impl<'o> Master<'o> {
         next.sockets.steer(&old.sockets, &next.logs);
         old.sockets.unlink_gone(&next.sockets, &next.logs);
         let leaving = old.sockets.gone(&next.sockets);
+        if next.state.tables.differ(&old.state.tables) {
+            self.resized.push(old.state.tables.clone());
+        }
         // What `next` does not keep is now open in the old worker alone.
         self.generation = next;
         let before: Vec<Pid> = self.children.iter().map(|c| c.pid).collect();
@@ -328,10 +370,14 @@ impl<'o> Master<'o> {
             let message = Message::Quit(leaving.clone());
             tell_one(child.pid, control, &mut child.exiting, &message, Signal::Quit, logs);
         }
+        self.catch_up();
     }
 
     fn reap(&mut self) {
         while let Some((pid, exit)) = sys::reap() {
+            if self.snapshots.ended(pid, &self.generation.state.tables, Instant::now()) {
+                continue;
+            }
             let at = self.children.iter().position(|c| c.pid == pid);
             let child = at.map(|i| self.children.remove(i));
             let name = child.as_ref().map_or("unknown process", Child::name);
@@ -344,6 +390,7 @@ impl<'o> Master<'o> {
                     self.log(Severity::Notice, format_args!("{name} {pid} exited with code {code}"));
                 }
             }
+            self.catch_up();
             let Some(child) = child else { continue };
             if child.control.is_none() {
                 self.binary_ended();
@@ -407,6 +454,7 @@ impl<'o> Master<'o> {
     }
 
     fn exit(mut self) {
+        self.save();
         let pid = &self.generation.plan.process.pid;
         let pid = if self.new_binary.is_some() { pidfile::old(pid) } else { pid.clone() };
         if let Err(text) = pidfile::remove(&pid) {

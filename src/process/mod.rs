@@ -13,6 +13,7 @@ mod pidfile;
 mod record;
 mod signals;
 mod single;
+mod snapshots;
 mod sockets;
 mod start;
 mod temp_dirs;

@@ -1,36 +1,59 @@
 //! `master_process off`: one process that serves and answers to signals itself.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::diag::Severity;
+use crate::rt::clock;
 use crate::server::{Leaving, Worker};
+use crate::sticky::Tables;
 use crate::sys::{self, Signal, Signals};
 
 use super::generation::Generation;
 use super::options::Options;
+use super::snapshots::{self, Snapshots};
 use super::sockets::Sockets;
 use super::{child, load, pidfile, signals};
 
 /// How long a reload waits for the new threads to accept before the old ones are told to go.
 const START: Duration = Duration::from_secs(10);
 
+/// How long the next writing of sessions waits for the one before it to end.
+const BUSY: Duration = Duration::from_millis(100);
+
 /// Serves until QUIT, TERM or INT.
 pub(crate) fn run(options: &Options, mut generation: Generation, signals: &Signals) {
     child::report_panics(&generation.logs);
     let Some(mut worker) = start(&generation) else { return };
     let mut draining: Vec<Worker> = Vec::new();
+    let (mut snapshots, mut writing) = (Snapshots::default(), None::<std::thread::JoinHandle<()>>);
+    // What draining threads learn into where a zone has another size now.
+    let mut resized: Vec<Tables> = Vec::new();
     let (mut quitting, mut terminating) = (false, false);
     while !worker.is_finished() {
         let fds: Vec<_> =
             std::iter::once(&worker).chain(&draining).map(Worker::news).chain([signals.fd()]).collect();
-        sys::wait_readable(&fds, None);
+        let wait = snapshots.wait(&generation.state.tables, Instant::now());
+        let busy = writing.as_ref().is_some_and(|w| !w.is_finished());
+        sys::wait_readable(&fds, if busy { Some(wait.unwrap_or(BUSY).max(BUSY)) } else { wait });
+        if !busy {
+            let started = snapshots.start_thread(&generation.state.tables, &generation.logs, Instant::now());
+            writing = started.or(writing);
+        }
         worker.update();
         draining.iter_mut().for_each(Worker::update);
         let (done, left) = draining.into_iter().partition(Worker::is_finished);
         draining = left;
         let done: Vec<Worker> = done;
+        let ended = !done.is_empty();
         done.into_iter().for_each(|w| w.join(&generation.logs));
+        if ended {
+            let now = clock::unix_millis();
+            resized.iter().for_each(|old: &Tables| generation.state.tables.catch_up(old, now));
+        }
+        if draining.is_empty() {
+            resized.clear();
+        }
         let mut reload = false;
         while let Some(received) = signals.next() {
             let action = match received.signal {
@@ -68,14 +91,21 @@ pub(crate) fn run(options: &Options, mut generation: Generation, signals: &Signa
         {
             started.wait_ready(START);
             let timeout = generation.plan.process.shutdown_timeout;
-            generation = next;
+            let was = std::mem::replace(&mut generation, next).state.tables;
+            if generation.state.tables.differ(&was) {
+                resized.push(was);
+            }
             worker.quit(&leaving.into(), timeout);
             draining.push(std::mem::replace(&mut worker, started));
             child::report_panics(&generation.logs);
         }
     }
+    if let Some(writing) = writing {
+        let _ = writing.join();
+    }
     worker.join(&generation.logs);
     draining.into_iter().for_each(|w| w.join(&generation.logs));
+    snapshots::save_all(&generation.state.tables, &generation.logs);
     if let Err(text) = pidfile::remove(&generation.plan.process.pid) {
         generation.logs.main(Severity::Alert, format_args!("{text}"));
     }

@@ -10,7 +10,7 @@ use super::master::Master;
 use super::options::Options;
 use super::record::Record;
 use super::sockets::Sockets;
-use super::{greet, pidfile, single, upgrade};
+use super::{greet, pidfile, single, snapshots, upgrade};
 
 /// Runs until a signal ends it; the answer is the exit code. Until the process serves, what goes wrong is said to
 /// `builtin`, whose console is on.
@@ -72,5 +72,8 @@ pub fn probe(options: &Options, plan: &Plan, builtin: &Logs) -> bool {
     }
     let Ok(logs) = open_logs(plan, options.error_log.as_deref(), builtin) else { return false };
     logs.console(builtin.has_console());
+    if snapshots::check(plan, &logs).is_err() {
+        return false;
+    }
     Sockets::probe(&plan.listeners, &logs).is_ok()
 }

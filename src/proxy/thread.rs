@@ -102,7 +102,7 @@ impl ProxyThread {
 
     /// What `sticky learn` has learned.
     pub(super) fn table(&self, id: UpstreamId) -> Option<&Table> {
-        self.tables.get(id)
+        self.tables.get(id).map(|table| &**table)
     }
 
     /// Lends the buffers of an exchange.

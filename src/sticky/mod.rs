@@ -16,9 +16,11 @@
 //! ```
 
 mod answer;
+mod bucket;
 mod cookie;
 mod hide;
 mod learn;
+mod snapshot;
 mod table;
 mod ticket;
 
@@ -27,8 +29,9 @@ mod tests;
 
 pub use answer::{Answer, Place, expire};
 pub use hide::{Hidden, hidden, hide, hides};
-pub use learn::{NoTables, Tables, first, learn, look_up};
-pub use table::{Key, Learned, Table};
+pub use learn::{NoTables, Tables, Zone, first, learn, look_up};
+pub use snapshot::{Digest, Lost, read_snapshot, write_snapshot};
+pub use table::{Key, Learned, SID_LEN, Session, Sid, Table};
 pub use ticket::{Status, Ticket, named, read};
 
 /// What becomes of a field's value.

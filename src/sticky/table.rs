@@ -1,57 +1,79 @@
 //! What `sticky learn` has learned: which peer's value goes with a session's name. The memory is shared with the
 //! processes that are forked later, so that a reload loses nothing.
 //!
-//! A bucket is 1 KiB: a line of its version and a tag for each entry, then [`WAYS`] entries of a line each. A reader
-//! takes no lock: it reads the bucket between two looks at its version, which is odd while somebody writes. The
-//! memory is bounded by the zone: in a full bucket the entry that was not used for longest makes room.
+//! A session has its place in one of two buckets of 1 KiB, each with room for 15; the emptier one takes it, so that a
+//! table is nearly full before the first session in use has to go. A reader takes no lock: it reads a bucket between
+//! two looks at its version, which is odd while somebody writes. The memory is bounded by the zone: when both buckets
+//! are full the entry of the two that was not used for longest makes room.
 
+use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering::*, fence};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use md5::{Digest, Md5};
 
+use super::bucket::{BUCKET, Bucket, Found, WAYS, locked, meta, over};
 use crate::sys::SharedMemory;
-
-/// Words of a cache line, and of an entry.
-const LINE: usize = 8;
-/// Entries of a bucket.
-const WAYS: usize = 15;
-const BUCKET: usize = (1 + WAYS) * LINE;
-/// Looks at a bucket that is being written before a reader does without, or a writer takes over: the one before it
-/// has died.
-const PATIENCE: u32 = 2_000;
 
 /// The longest value of a peer (`route=` has no more, an MD5 has as many).
 pub const SID_LEN: usize = 32;
 
 /// A session's name: its MD5, so that long names cost no more than short ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key([u64; 2]);
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key(pub(super) [u64; 2]);
 
 impl Key {
     pub fn of(name: &[u8]) -> Self {
-        let md5: [u8; 16] = Md5::digest(name).into();
+        Self::from_bytes(Md5::digest(name).into())
+    }
+
+    /// The MD5 itself.
+    pub fn from_bytes(md5: [u8; 16]) -> Self {
         let n = u128::from_le_bytes(md5);
         Self([n as u64, (n >> 64) as u64])
     }
 
+    pub fn to_bytes(self) -> [u8; 16] {
+        (u128::from(self.0[1]) << 64 | u128::from(self.0[0])).to_le_bytes()
+    }
+
     /// Not 0, which is no entry's.
-    fn tag(self) -> u64 {
+    pub(super) fn tag(self) -> u64 {
         (self.0[1] & 0xffff).max(1)
+    }
+
+    /// Two numbers below `n`, different ones if `n` allows it. Neither depends on the tag.
+    fn places(self, n: usize) -> (usize, usize) {
+        let scale = |x: u64| ((u128::from(x) * n as u128) >> 64) as usize;
+        let (home, other) = (scale(self.0[0]), scale(self.0[1] & !0xffff));
+        (home, if home == other { (home + 1) % n } else { other })
+    }
+}
+
+/// 32 hexadecimal digits.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_bytes().iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
 /// A peer's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sid {
-    words: [u64; 4],
-    len: u8,
+    pub(super) words: [u64; 4],
+    pub(super) len: u8,
 }
 
 impl Sid {
     /// `None`: it is too long.
-    fn new(text: &[u8]) -> Option<Self> {
+    pub fn new(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; SID_LEN];
         bytes.get_mut(..text.len())?.copy_from_slice(text);
         let mut words = [0; 4];
@@ -74,11 +96,24 @@ impl Sid {
 /// What [`Table::learn`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Learned {
-    /// The session was known, or it was not to be created.
+    /// The session was known with this value.
     Known,
+    /// It was known with another one.
+    Moved,
+    /// It was not known, and not to be created.
+    Unknown,
     Created,
-    /// Another one, still in use, made room.
+    /// It was created, and another one, still in use, made room.
     Evicted,
+}
+
+/// A session of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    pub key: Key,
+    pub sid: Sid,
+    /// Milliseconds since 1970.
+    pub used: u64,
 }
 
 /// One zone.
@@ -88,18 +123,19 @@ pub struct Table {
     buckets: usize,
 }
 
-/// An entry as it was read: when it was last used, and what it says.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    way: usize,
-    meta: u64,
-    sid: Sid,
-}
-
 impl Table {
+    /// Bytes that a session takes, the share of its bucket's head included.
+    pub const COST: f64 = (BUCKET * 8) as f64 / WAYS as f64;
+
+    /// How many sessions a zone of so many bytes has room for.
+    pub const fn room(bytes: usize) -> usize {
+        let buckets = bytes / (BUCKET * 8);
+        (if buckets == 0 { 1 } else { buckets }) * WAYS
+    }
+
     /// A table in no more than `bytes`.
     pub fn new(bytes: usize) -> io::Result<Self> {
-        let buckets = (bytes / (BUCKET * 8)).max(1);
+        let buckets = Self::room(bytes) / WAYS;
         Ok(Self { memory: SharedMemory::new(buckets * BUCKET)?, buckets })
     }
 
@@ -110,141 +146,164 @@ impl Table {
 
     /// The value that the session has, unless it was not used for `timeout`. `now` is milliseconds.
     pub fn look_up(&self, key: Key, now: u64, timeout: Duration) -> Option<Sid> {
-        let entry = self.read(self.bucket(key), key)?;
+        let (_, entry) = self.read(key)?;
         (!over(entry.meta, now, timeout)).then_some(entry.sid)
     }
 
     /// Notes that the session was with the peer of this value. A session that is not known is created when `create`
     /// says so.
     pub fn learn(&self, key: Key, sid: &[u8], create: bool, now: u64, timeout: Duration) -> Learned {
-        let Some(sid) = Sid::new(sid) else { return Learned::Known };
-        let bucket = self.bucket(key);
-        let known = self.read(bucket, key).filter(|e| !over(e.meta, now, timeout));
+        let Some(sid) = Sid::new(sid) else { return Learned::Unknown };
+        let known = self.read(key).filter(|(_, e)| !over(e.meta, now, timeout));
         match known {
-            Some(entry) if entry.sid == sid => {
+            Some((bucket, entry)) if entry.sid == sid => {
                 // The usual case needs no lock: only the time changes, and only if nobody changed more meanwhile.
-                let word = &bucket[(1 + entry.way) * LINE + 2];
-                let _ = word.compare_exchange(entry.meta, meta(now, sid.len), Relaxed, Relaxed);
+                bucket.refresh(entry, meta(now, sid.len));
                 Learned::Known
             }
-            None if !create => Learned::Known,
-            _ => write(bucket, key, sid, create, now, timeout),
-        }
-    }
-
-    fn bucket(&self, key: Key) -> &[AtomicU64] {
-        let at = ((u128::from(key.0[0]) * self.buckets as u128) >> 64) as usize * BUCKET;
-        &self.memory[at..at + BUCKET]
-    }
-
-    fn read(&self, bucket: &[AtomicU64], key: Key) -> Option<Entry> {
-        for looks in 0..PATIENCE {
-            let version = bucket[0].load(Acquire);
-            if version & 1 == 0 {
-                let found = find(bucket, key);
-                fence(Acquire);
-                if bucket[0].load(Relaxed) == version {
-                    return found;
+            None if !create => Learned::Unknown,
+            _ => self.write(key, |table, found| match found.filter(|(_, e)| !over(e.meta, now, timeout)) {
+                Some((bucket, entry)) => {
+                    bucket.set(entry.way, meta(now, sid.len), sid);
+                    if entry.sid == sid { Learned::Known } else { Learned::Moved }
                 }
+                None if !create => Learned::Unknown,
+                None => table.put(Session { key, sid, used: now }, now, timeout, found),
+            }),
+        }
+    }
+
+    /// Takes a session over as it was elsewhere. One that was used later than this one stays as it is, and for one that
+    /// was used before all others nobody makes room. `true`: it is there now.
+    pub fn restore(&self, session: Session, now: u64, timeout: Duration) -> bool {
+        let stamp = meta(session.used.min(now), session.sid.len);
+        if over(stamp, now, timeout) {
+            return false;
+        }
+        self.write(session.key, |table, found| match found {
+            Some((_, entry)) if entry.meta >> 8 >= stamp >> 8 => entry.sid == session.sid,
+            Some((bucket, entry)) => {
+                bucket.set(entry.way, stamp, session.sid);
+                true
             }
-            pause(looks);
-        }
-        None
-    }
-}
-
-/// The time of last use, and how long the value is.
-fn meta(now: u64, len: u8) -> u64 {
-    now << 8 | u64::from(len)
-}
-
-fn over(meta: u64, now: u64, timeout: Duration) -> bool {
-    let idle = now.saturating_sub(meta >> 8);
-    u128::from(idle) >= timeout.as_millis()
-}
-
-fn tag_of(bucket: &[AtomicU64], way: usize) -> u64 {
-    bucket[1 + way / 4].load(Relaxed) >> (way % 4 * 16) & 0xffff
-}
-
-fn find(bucket: &[AtomicU64], key: Key) -> Option<Entry> {
-    let tag = key.tag();
-    for way in (0..WAYS).filter(|way| tag_of(bucket, *way) == tag) {
-        let line = &bucket[(1 + way) * LINE..(2 + way) * LINE];
-        if line[0].load(Relaxed) == key.0[0] && line[1].load(Relaxed) == key.0[1] {
-            let meta = line[2].load(Relaxed);
-            let words = [3, 4, 5, 6].map(|i: usize| line[i].load(Relaxed));
-            return Some(Entry { way, meta, sid: Sid { words, len: meta as u8 } });
-        }
-    }
-    None
-}
-
-fn write(bucket: &[AtomicU64], key: Key, sid: Sid, create: bool, now: u64, timeout: Duration) -> Learned {
-    let version = lock(&bucket[0]);
-    let (way, learned) = match find(bucket, key).filter(|e| !over(e.meta, now, timeout)) {
-        Some(entry) => (Some(entry.way), Learned::Known),
-        None if !create => (None, Learned::Known),
-        None => {
-            let (way, evicted) = room(bucket, key, now, timeout);
-            (Some(way), if evicted { Learned::Evicted } else { Learned::Created })
-        }
-    };
-    if let Some(way) = way {
-        let line = &bucket[(1 + way) * LINE..(2 + way) * LINE];
-        for (word, value) in
-            line.iter().zip([key.0[0], key.0[1], meta(now, sid.len)].iter().chain(&sid.words))
-        {
-            word.store(*value, Relaxed);
-        }
-        let (tags, shift) = (&bucket[1 + way / 4], way % 4 * 16);
-        tags.store(tags.load(Relaxed) & !(0xffff << shift) | key.tag() << shift, Relaxed);
-    }
-    bucket[0].store(version.wrapping_add(1), Release);
-    learned
-}
-
-/// The place for a new entry: its own old one, a free one, one that is over, else the one not used for longest.
-/// `true`: somebody loses it.
-fn room(bucket: &[AtomicU64], key: Key, now: u64, timeout: Duration) -> (usize, bool) {
-    if let Some(old) = find(bucket, key) {
-        return (old.way, false);
-    }
-    let mut oldest = (0, u64::MAX);
-    for way in 0..WAYS {
-        if tag_of(bucket, way) == 0 {
-            return (way, false);
-        }
-        let used = bucket[(1 + way) * LINE + 2].load(Relaxed);
-        if used < oldest.1 {
-            oldest = (way, used);
-        }
-    }
-    (oldest.0, !over(oldest.1, now, timeout))
-}
-
-/// A writer needs a few hundred nanoseconds, unless it does not run at present.
-fn pause(looks: u32) {
-    if looks < 64 { std::hint::spin_loop() } else { std::thread::yield_now() }
-}
-
-/// Makes the version odd and gives it.
-fn lock(version: &AtomicU64) -> u64 {
-    let mut looks = 0;
-    loop {
-        let seen = version.load(Relaxed);
-        looks += 1;
-        let next = match seen & 1 {
-            0 => seen.wrapping_add(1),
-            _ if looks > PATIENCE => seen.wrapping_add(2),
-            _ => {
-                pause(looks);
-                continue;
+            None => {
+                let (home, other) = table.places(session.key);
+                let rooms = [home.room(now, timeout), other.room(now, timeout)];
+                let full = rooms.iter().all(|r| r.free == 0);
+                if full && rooms.iter().all(|r| r.used >= stamp >> 8) {
+                    return false;
+                }
+                table.put(Session { used: stamp >> 8, ..session }, now, timeout, None);
+                true
             }
+        })
+    }
+
+    /// Gives a session another value, if it still has the one it `had`; one that is not there (`None`) is created.
+    pub fn adopt(&self, key: Key, had: Option<Sid>, sid: Sid, now: u64, timeout: Duration) -> bool {
+        self.write(key, |table, found| {
+            let live = found.filter(|(_, e)| !over(e.meta, now, timeout));
+            match (live, had) {
+                (Some((bucket, entry)), Some(had)) if entry.sid == had => {
+                    bucket.set(entry.way, meta(entry.meta >> 8, sid.len), sid);
+                    true
+                }
+                (None, None) => {
+                    table.put(Session { key, sid, used: now }, now, timeout, found);
+                    true
+                }
+                _ => false,
+            }
+        })
+    }
+
+    /// Whether the store was not told of the session for as long as `every`; now it counts as told.
+    pub fn tell(&self, key: Key, now: u64, every: u64) -> bool {
+        self.read(key).is_some_and(|(bucket, entry)| bucket.tell(entry, now.saturating_sub(every), now))
+    }
+
+    /// Takes a session away. `true`: it was there.
+    pub fn forget(&self, key: Key) -> bool {
+        self.write(key, |_, found| found.map(|(bucket, entry)| bucket.clear(entry.way)).is_some())
+    }
+
+    /// The sessions of a part of the table, of which there are [`Self::parts`], that were used within `timeout`.
+    pub fn part(&self, part: usize, now: u64, timeout: Duration) -> Vec<Session> {
+        let mut found = Vec::new();
+        for ix in (part * PART..self.buckets.min((part + 1) * PART)).take(PART) {
+            self.bucket(ix).all(&mut found);
+        }
+        found.retain(|e| !over(e.meta, now, timeout));
+        found.iter().map(|e| Session { key: e.key, sid: e.sid, used: e.meta >> 8 }).collect()
+    }
+
+    pub fn parts(&self) -> usize {
+        self.buckets.div_ceil(PART)
+    }
+
+    /// All sessions that were used within `timeout`, in no order.
+    pub fn sessions(&self, now: u64, timeout: Duration) -> impl Iterator<Item = Session> {
+        (0..self.parts()).flat_map(move |part| self.part(part, now, timeout))
+    }
+
+    fn bucket(&self, ix: usize) -> Bucket<'_> {
+        let words: &[AtomicU64] = &self.memory;
+        Bucket::new(&words[ix * BUCKET..(ix + 1) * BUCKET])
+    }
+
+    fn places(&self, key: Key) -> (Bucket<'_>, Bucket<'_>) {
+        let (home, other) = key.places(self.buckets);
+        (self.bucket(home), self.bucket(other))
+    }
+
+    fn read(&self, key: Key) -> Option<(Bucket<'_>, Found)> {
+        let (home, other) = key.places(self.buckets);
+        [home, other].into_iter().find_map(|ix| {
+            let bucket = self.bucket(ix);
+            Some((bucket, bucket.read(key)?))
+        })
+    }
+
+    /// Runs `change` while no one else writes to the key's two buckets, with what is there of it.
+    fn write<'t, T>(
+        &'t self,
+        key: Key,
+        change: impl FnOnce(&'t Self, Option<(Bucket<'t>, Found)>) -> T,
+    ) -> T {
+        let (home, other) = key.places(self.buckets);
+        let (low, high) = (self.bucket(home.min(other)), self.bucket(home.max(other)));
+        locked(low, high, || {
+            let found = [low, high].into_iter().find_map(|b| Some((b, b.find(key)?)));
+            change(self, found)
+        })
+    }
+
+    /// Under the lock: creates a session. Its place is its own old one, a free one where there are more of them, one
+    /// that is over, else the one not used for longest.
+    fn put(
+        &self,
+        session: Session,
+        now: u64,
+        timeout: Duration,
+        old: Option<(Bucket<'_>, Found)>,
+    ) -> Learned {
+        let stamp = meta(session.used, session.sid.len);
+        if let Some((bucket, entry)) = old {
+            bucket.put(entry.way, session.key, stamp, session.sid);
+            return Learned::Created;
+        }
+        let (home, other) = self.places(session.key);
+        let (a, b) = (home.room(now, timeout), other.room(now, timeout));
+        let (bucket, room) = match a.free == 0 && b.free == 0 {
+            true if a.used <= b.used => (home, a),
+            true => (other, b),
+            false if a.free >= b.free => (home, a),
+            false => (other, b),
         };
-        if version.compare_exchange(seen, next, Acquire, Relaxed).is_ok() {
-            fence(Release);
-            return next;
-        }
+        bucket.put(room.way, session.key, stamp, session.sid);
+        if room.free == 0 { Learned::Evicted } else { Learned::Created }
     }
 }
+
+/// Buckets of a part.
+const PART: usize = 64;

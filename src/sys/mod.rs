@@ -22,7 +22,7 @@ pub use glob::glob;
 pub use memory::{SharedMemory, SharedWords};
 pub use process::{
     Exit, Fork, Pid, affinity_count, daemonize, execute, exit_now, fork, hostname, kill, parent, pid, reap,
-    set_nofile, thread_id,
+    set_nofile, thread_id, wait_for,
 };
 pub use resolve::resolve;
 pub use signal::{Received, SIGKILL, Signal, Signals, wait_readable};
@@ -31,4 +31,4 @@ pub use socket::{
     name_of, open_to_all, pair, share_address, steer, steer_no_more, tune,
 };
 pub use time::{now, utc_offset_minutes};
-pub use user::{Ids, become_user, change_owner, is_root, lookup_group, lookup_user};
+pub use user::{Ids, become_user, change_owner, is_root, lookup_group, lookup_user, user_id};

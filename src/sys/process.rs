@@ -92,6 +92,18 @@ pub fn reap() -> Option<(Pid, Exit)> {
     Some((pid, exit))
 }
 
+/// Waits for one child to end.
+pub fn wait_for(pid: Pid) {
+    let mut status = 0;
+    loop {
+        #[expect(unsafe_code, reason = "waitpid writes the status into a local")]
+        let done = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+        if done >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return;
+        }
+    }
+}
+
 /// Replaces this process by a program. Returns only when that failed.
 pub fn execute(path: &OsString, args: &[OsString], env: &[(OsString, OsString)]) -> io::Error {
     let c = |s: OsString| CString::new(s.into_vec()).map_err(io::Error::from);

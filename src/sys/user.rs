@@ -13,9 +13,15 @@ pub struct Ids {
 }
 
 pub fn is_root() -> bool {
+    user_id() == 0
+}
+
+/// The effective user.
+pub fn user_id() -> u32 {
     #[expect(unsafe_code, reason = "geteuid has no arguments")]
-    let uid = unsafe { libc::geteuid() };
-    uid == 0
+    unsafe {
+        libc::geteuid()
+    }
 }
 
 /// The user's number and its own group; `Ok(None)`: there is no such user.

@@ -23,16 +23,16 @@ fn known(table: &Table, n: usize, now: u64) -> Option<String> {
 #[test]
 fn a_session_is_known_until_it_was_idle_for_the_timeout() {
     let table = Table::new(32 * 1024).unwrap();
-    assert_eq!(table.learn(key(1), b"peer-a", false, NOW, TIMEOUT), Learned::Known);
+    assert_eq!(table.learn(key(1), b"peer-a", false, NOW, TIMEOUT), Learned::Unknown);
     assert_eq!(known(&table, 1, NOW), None, "a look-up's name alone creates nothing");
     assert_eq!(table.learn(key(1), b"peer-a", true, NOW, TIMEOUT), Learned::Created);
     assert_eq!(known(&table, 1, NOW + 9_999).as_deref(), Some("peer-a"));
     assert_eq!(known(&table, 1, NOW + 10_000), None);
     table.learn(key(1), b"peer-a", false, NOW + 9_000, TIMEOUT);
     assert_eq!(known(&table, 1, NOW + 18_000).as_deref(), Some("peer-a"), "use keeps it");
-    table.learn(key(1), b"b", false, NOW + 18_000, TIMEOUT);
+    assert_eq!(table.learn(key(1), b"b", false, NOW + 18_000, TIMEOUT), Learned::Moved);
     assert_eq!(known(&table, 1, NOW + 18_000).as_deref(), Some("b"), "it moved, and its value got shorter");
-    assert_eq!(table.learn(key(1), b"c", false, NOW + 40_000, TIMEOUT), Learned::Known);
+    assert_eq!(table.learn(key(1), b"c", false, NOW + 40_000, TIMEOUT), Learned::Unknown);
     assert_eq!(known(&table, 1, NOW + 40_000), None, "over is over");
 }
 
@@ -44,7 +44,7 @@ fn values_up_to_32_bytes_are_kept_whole() {
         table.learn(key(len), sid.as_bytes(), true, NOW, TIMEOUT);
         assert_eq!(known(&table, len, NOW), Some(sid));
     }
-    assert_eq!(table.learn(key(99), &[b'x'; 33], true, NOW, TIMEOUT), Learned::Known);
+    assert_eq!(table.learn(key(99), &[b'x'; 33], true, NOW, TIMEOUT), Learned::Unknown);
     assert_eq!(known(&table, 99, NOW), None);
 }
 
@@ -53,10 +53,11 @@ fn a_zone_holds_more_than_nginx_says_it_does_and_never_more_than_its_size() {
     // "1m ~ 8000 sessions"
     let table = Table::new(1 << 20).unwrap();
     assert_eq!(table.capacity(), 15_360);
-    let lost =
-        (0..8000).filter(|n| table.learn(key(*n), b"s", true, NOW, TIMEOUT) == Learned::Evicted).count();
-    assert!(lost < 80, "{lost} of nginx's 8000 sessions had no room");
-    for n in 8000..40_000 {
+    let full = table.capacity();
+    let first = (0..full).position(|n| table.learn(key(n), b"s", true, NOW, TIMEOUT) == Learned::Evicted);
+    let first = first.expect("the last places are not found by two tries") as f64 / full as f64;
+    assert!(first > 0.85, "the first session in use has to go at {:.1} %", first * 100.0);
+    for n in full..40_000 {
         table.learn(key(n), b"s", true, NOW + 1 + n as u64 / 1000, TIMEOUT);
     }
     let kept = (0..40_000).filter(|n| known(&table, *n, NOW + 100).is_some()).count();
@@ -107,4 +108,32 @@ fn readers_never_see_half_of_what_writers_write() {
         stop.store(true, Relaxed);
     });
     assert!(hits.load(Relaxed) > 1000);
+}
+
+/// How often requests for sessions find theirs when twice as many are alive as there is room for, some far more often
+/// than others: against a table that always lets the one go that was not used for longest.
+#[test]
+fn nearly_as_many_sessions_are_found_as_with_a_perfect_order() {
+    let table = Table::new(256 * 1024).unwrap();
+    let mut perfect = (std::collections::HashMap::<usize, u64>::new(), std::collections::BTreeMap::new());
+    let mut rng = crate::rt::Rng::seeded(7);
+    let (mut found, mut best, rounds) = (0, 0, 200_000);
+    for round in 0..rounds {
+        let now = NOW + round;
+        let spread = rng.below(2 * table.capacity() as u64) + 1;
+        let n = rng.below(spread) as usize;
+        found += u64::from(known(&table, n, now).is_some());
+        table.learn(key(n), b"s", true, now, Duration::from_secs(3600));
+        best += u64::from(perfect.0.contains_key(&n));
+        if let Some(was) = perfect.0.insert(n, now) {
+            perfect.1.remove(&was);
+        } else if perfect.0.len() > table.capacity() {
+            let (_, oldest) = perfect.1.pop_first().unwrap();
+            perfect.0.remove(&oldest);
+        }
+        perfect.1.insert(now, n);
+    }
+    let (found, best) = (found as f64 / rounds as f64, best as f64 / rounds as f64);
+    println!("found {found:.4}, with a perfect order {best:.4}");
+    assert!(found > best - 0.02, "{found:.4} against {best:.4}");
 }

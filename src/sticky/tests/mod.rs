@@ -5,6 +5,7 @@ mod hiding;
 mod learned;
 mod ng;
 mod properties;
+mod snapshots;
 mod tickets;
 
 use super::{Answer, Change, Place, Status, Ticket, expire, hide, read};
