@@ -17,6 +17,7 @@ mod fmt;
 mod framing;
 mod full_disk;
 mod grammar;
+mod learned;
 mod lint;
 mod migrate;
 mod moves;

@@ -109,7 +109,11 @@ impl Snapshots {
         }
         self.next(tables, now, Duration::ZERO);
         let logs = logs.clone();
-        let write = move || zones.iter().for_each(|zone| drop(save(zone, &logs)));
+        let write = move || {
+            for zone in &zones {
+                save(zone, &logs);
+            }
+        };
         std::thread::Builder::new().name("sessions".to_owned()).spawn(write).ok()
     }
 }

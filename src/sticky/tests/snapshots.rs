@@ -111,7 +111,9 @@ fn a_smaller_table_keeps_those_used_last() {
     let big = table(1 << 20, 10_000);
     let small = Table::new(128 * 1024).unwrap();
     let now = NOW + 20_000;
-    big.sessions(now, TIMEOUT).for_each(|s| drop(small.restore(s, now, TIMEOUT)));
+    for session in big.sessions(now, TIMEOUT) {
+        small.restore(session, now, TIMEOUT);
+    }
     let kept: Vec<usize> = (0..10_000).filter(|n| small.look_up(key(*n), now, TIMEOUT).is_some()).collect();
     assert!(kept.len() > small.capacity() * 98 / 100, "{} of {}", kept.len(), small.capacity());
     let newest = kept.iter().filter(|n| **n >= 10_000 - small.capacity()).count();
