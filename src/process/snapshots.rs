@@ -56,8 +56,8 @@ impl Snapshots {
         }
         match sys::fork() {
             Ok(Fork::Child) => {
-                let good = zones.iter().map(|zone| save(zone, logs)).fold(true, |all, one| all && one);
-                sys::exit_now(i32::from(!good))
+                let failed = zones.iter().filter(|zone| !save(zone, logs)).count();
+                sys::exit_now(i32::from(failed > 0))
             }
             Ok(Fork::Parent(pid)) => self.helper = Some((pid, now)),
             Err(e) => {
