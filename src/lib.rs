@@ -34,6 +34,8 @@ pub mod wire;
 
 pub mod log;
 
+pub mod dns;
+
 pub mod http;
 
 pub mod proxy;

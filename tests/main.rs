@@ -26,6 +26,7 @@ mod process_options;
 mod process_signals;
 mod properties;
 mod requests;
+mod resolver;
 mod rewrite;
 mod seeds;
 mod sessions;

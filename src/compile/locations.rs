@@ -368,6 +368,8 @@ impl<'a> Builder<'a> {
             max_ranges: core.max_ranges(),
             log_not_found: core.log_not_found(),
             log_subrequest: core.log_subrequest(),
+            resolver: core.resolver().and_then(|r| self.resolver(&r)),
+            resolver_timeout: core.resolver_timeout(),
             rewrite_log: core.rewrite_log(),
             uninitialized_variable_warn: core.uninitialized_variable_warn(),
             max_body: core.max_body(),

@@ -11,6 +11,7 @@ mod names;
 pub mod ng;
 mod program;
 mod proxy;
+mod resolver;
 mod routers;
 mod script;
 mod tables;

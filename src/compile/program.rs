@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::logs::Logs;
 use super::proxy::Upstreams;
+use super::resolver::Resolvers;
 use super::{Names, listeners, locations};
 use crate::config::{Found, Http, Settings};
 use crate::plan::{Plan, Process};
@@ -16,6 +17,7 @@ pub struct Builder<'a> {
     pub names: Names,
     pub logs: Logs,
     pub upstreams: Upstreams,
+    pub resolvers: Resolvers,
     pub plan: Plan,
 }
 
@@ -31,6 +33,7 @@ pub fn compile(settings: &Settings, prefix: &Path, found: &mut Found) -> Plan {
         names: Names::default(),
         logs: Logs::default(),
         upstreams: Upstreams::default(),
+        resolvers: Resolvers::new(),
         plan: Plan { process, ..Plan::default() },
     };
     if settings.http.is_some() {

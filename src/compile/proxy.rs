@@ -54,6 +54,10 @@ const HIDDEN: [&[u8]; 8] = [
 impl Builder<'_> {
     /// Compiles the `upstream` blocks.
     pub fn name_upstreams(&mut self) {
+        if let Some(resolver) = self.http.level.core.as_ref().and_then(|c| c.resolver()) {
+            // Its hosts must be known even where nothing is looked up.
+            self.resolver(&resolver);
+        }
         let mut diags = Diags::new();
         config::upstream::duplicates(&self.http.upstreams, &mut diags);
         config::upstream::shared_zones(&self.http.upstreams, &mut diags);
@@ -100,7 +104,8 @@ impl Builder<'_> {
         let id = match addresses(target) {
             Some(addrs) => {
                 let shown = show(&target.host);
-                self.plan.upstreams.push(upstream::implicit(&shown, &shown, addrs));
+                let port = target.port.unwrap_or(80);
+                self.plan.upstreams.push(upstream::implicit(&shown, port, addrs));
                 Some(UpstreamId(self.plan.upstreams.len() as u32 - 1))
             }
             None => {

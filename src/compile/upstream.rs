@@ -95,6 +95,7 @@ pub fn upstream(block: &settings::Upstream, diags: &mut Diags, make: Templates<'
     let mut upstream = Upstream {
         name: show(&block.name).into(),
         implicit: false,
+        port: 0,
         peers,
         primary,
         method,
@@ -110,12 +111,12 @@ pub fn upstream(block: &settings::Upstream, diags: &mut Diags, make: Templates<'
 }
 
 /// The upstream of a `proxy_pass` to an address: nothing is kept, several addresses of a name go round.
-pub fn implicit(name: &str, server: &str, addrs: Vec<PeerAddr>) -> Upstream {
+pub fn implicit(name: &str, port: u16, addrs: Vec<PeerAddr>) -> Upstream {
     let peers: Vec<Peer> = addrs
         .into_iter()
         .map(|addr| Peer {
             name: peer_name(&addr),
-            server: server.into(),
+            server: name.into(),
             addr,
             weight: 1,
             max_fails: 1,
@@ -130,6 +131,7 @@ pub fn implicit(name: &str, server: &str, addrs: Vec<PeerAddr>) -> Upstream {
     Upstream {
         name: name.into(),
         implicit: true,
+        port,
         primary: peers.len(),
         peers,
         method: Method::RoundRobin,

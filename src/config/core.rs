@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::cx::show;
 use super::family::family;
+use super::resolver::{self, Resolver};
 use super::text::Text;
 use super::{Cx, error_log, set};
 use crate::plan::{BodyInFile, ErrorLog, IfModifiedSince, Lingering, ServerTokens};
@@ -57,6 +58,9 @@ family! {
         "lingering_close" => lingering: Lingering = set::word(LINGERING), Lingering::On;
         "lingering_time" => lingering_time: Duration = set::msec, Duration::from_secs(30);
         "lingering_timeout" => lingering_timeout: Duration = set::msec, Duration::from_secs(5);
+        /// Absent: names cannot be looked up while running.
+        "resolver" => resolver: Option<Arc<Resolver>> = resolver::read, None;
+        "resolver_timeout" => resolver_timeout: Duration = set::msec, Duration::from_secs(30);
         "reset_timedout_connection" => reset_timedout: bool = set::flag, false;
         "chunked_transfer_encoding" => chunked_transfer_encoding: bool = set::flag, true;
         "tcp_nodelay" => tcp_nodelay: bool = set::flag, true;

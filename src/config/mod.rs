@@ -19,6 +19,7 @@ mod names;
 mod proxy;
 mod read;
 mod realip;
+pub mod resolver;
 mod script;
 mod set;
 mod srv;

@@ -102,6 +102,10 @@ pub struct LocSet {
     pub max_ranges: Option<u64>,
     pub log_not_found: bool,
     pub log_subrequest: bool,
+    /// `resolver`: who is asked what the names mean that variables make; `None`: nobody.
+    pub resolver: Option<super::ResolverId>,
+    /// `resolver_timeout`, default 30 s; 0: no limit.
+    pub resolver_timeout: Duration,
     pub rewrite_log: bool,
     pub uninitialized_variable_warn: bool,
 

@@ -5,6 +5,7 @@
 mod learn;
 mod location;
 mod process;
+mod resolver;
 mod script;
 mod server;
 mod table;
@@ -14,6 +15,7 @@ mod upstream;
 pub use learn::*;
 pub use location::*;
 pub use process::*;
+pub use resolver::*;
 pub use script::*;
 pub use server::*;
 pub use table::*;
@@ -47,6 +49,8 @@ ids! {
     LogFileId
     /// Index into [`Plan::log_formats`].
     LogFormatId
+    /// Index into [`Plan::resolvers`].
+    ResolverId
     /// Index into [`Plan::regexes`].
     RegexId
     /// A variable that the configuration made (`set`, `map`, a named capture), by its slot in a request.
@@ -61,6 +65,7 @@ pub struct Plan {
     pub servers: Vec<Server>,
     pub locations: Vec<Location>,
     pub upstreams: Vec<Upstream>,
+    pub resolvers: Vec<Resolver>,
     pub log_files: Vec<LogFile>,
     pub log_formats: Vec<LogFormat>,
     pub regexes: Vec<Regex>,

@@ -14,6 +14,8 @@ pub struct Upstream {
     pub name: Box<str>,
     /// Made by `proxy_pass http://address`: no keepalive; several addresses of one name are balanced as usual.
     pub implicit: bool,
+    /// The port of an implicit one; 0 for a block, which has none.
+    pub port: u16,
     /// Primary peers in file order, one for each resolved address, then backups.
     pub peers: Vec<Peer>,
     /// How many of `peers` are primary.

@@ -1,19 +1,35 @@
 //! Where a request goes: an upstream, or an address that variables made.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::target::UriPart;
 use crate::balance::{self, NoPeer, Outcome, Selection};
-use crate::plan::{Peer, PeerAddr, PeerId, Plan, Proxy, ProxyTo, UpstreamId};
+use crate::plan::{PeerAddr, PeerId, Plan, Proxy, ProxyTo, Upstream, UpstreamId};
 use crate::values::{self, Host};
 use crate::vars::{self, Source};
+
+/// The port of `http://host`.
+const PORT: u16 = 80;
 
 /// What `proxy_pass` means for a request.
 #[derive(Debug)]
 pub(super) enum Destination {
     Upstream(UpstreamId),
-    /// An address, and its name as nginx prints it.
-    Address(PeerAddr, Box<str>),
+    /// Addresses that are asked in turn, with their names as nginx prints them.
+    Addresses(Vec<(PeerAddr, Box<str>)>),
+    /// A host whose addresses the location's `resolver` knows, and the port.
+    Name(Box<[u8]>, u16),
+}
+
+impl Destination {
+    /// None of an upstream, which has its own.
+    pub(super) fn addresses(&self) -> &[(PeerAddr, Box<str>)] {
+        match self {
+            Self::Addresses(list) => list,
+            Self::Upstream(_) | Self::Name(..) => &[],
+        }
+    }
 }
 
 /// The URI part that came with it.
@@ -57,48 +73,70 @@ pub(super) fn find<S: Source>(
     // Once a variable is in it, nothing of `proxy_pass` stands for a location's prefix any more.
     uri.whole = true;
     let given = vars::eval_to_vec(template, source);
-    let text = match given.get(..7) {
-        Some(scheme) if scheme.eq_ignore_ascii_case(b"http://") => &given[7..],
-        _ => &given[..],
+    let refuse = |text: String| Err(NoDestination { text, status: 500 });
+    let text = match given.split_at_checked(7) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"http://") && !rest.is_empty() => rest,
+        _ => return refuse(format!("invalid URL prefix in \"{}\"", String::from_utf8_lossy(&given))),
     };
-    let shown = || String::from_utf8_lossy(text).into_owned();
-    let address = values::url(text)
-        .map_err(|e| NoDestination { text: format!("{e} in upstream \"{}\"", shown()), status: 500 })?;
+    let address = match values::url(text) {
+        Ok(address) => address,
+        Err(e) => return refuse(format!("{e} in upstream \"{}\"", String::from_utf8_lossy(text))),
+    };
     if !address.uri.is_empty() {
         let slash: &[u8] = if address.uri.starts_with(b"?") { b"/" } else { b"" };
         uri.text.splice(0..0, [slash, address.uri].concat());
     }
-    let known = plan.upstreams.iter().position(|u| {
-        !u.implicit && address.port.is_none() && u.name.as_bytes().eq_ignore_ascii_case(address.host_text)
-    });
-    if let Some(ix) = known.and_then(|ix| u32::try_from(ix).ok()) {
+    let port = address.port.unwrap_or(PORT);
+    let named = |u: &Upstream| {
+        let same = if u.implicit { u.port == port } else { address.port.is_none() };
+        same && u.name.as_bytes().eq_ignore_ascii_case(address.host_text)
+    };
+    if let Some(ix) = plan.upstreams.iter().position(named).and_then(|ix| u32::try_from(ix).ok()) {
         return Ok((Destination::Upstream(UpstreamId(ix)), uri));
     }
-    match (address.host, address.socket_addr(80)) {
-        (_, Some(addr)) => Ok((Destination::Address(PeerAddr::Inet(addr), addr.to_string().into()), uri)),
-        (Host::Unix(path), _) => {
+    let one = |addr, name: String| Ok(Destination::Addresses(vec![(addr, name.into())]));
+    let to = match address.host {
+        Host::Ip(ip) => {
+            let addr = SocketAddr::new(ip, port);
+            one(PeerAddr::Inet(addr), addr.to_string())
+        }
+        Host::Unix(path) => {
             let text = String::from_utf8_lossy(path);
-            let name = format!("unix:{text}").into();
-            Ok((Destination::Address(PeerAddr::Unix(PathBuf::from(text.into_owned())), name), uri))
+            one(PeerAddr::Unix(PathBuf::from(&*text)), format!("unix:{text}"))
         }
-        (Host::Name(name), _) => Err(NoDestination {
-            text: format!("no resolver defined to resolve {}", String::from_utf8_lossy(name)),
-            status: 502,
-        }),
-        (Host::Ip(_), None) => {
-            Err(NoDestination { text: format!("no host in upstream \"{}\"", shown()), status: 500 })
-        }
-    }
+        Host::Name(name) => Ok(Destination::Name(name.into(), port)),
+    };
+    to.map(|to| (to, uri))
 }
 
 /// The peers of a destination, one after the other.
 #[derive(Debug)]
 pub(super) enum Choice<'s> {
     Balanced(Selection<'s>),
-    /// One address, tried once.
-    Single {
+    /// Addresses in their order, each once.
+    Listed {
+        /// How many there are.
+        of: usize,
+        next: usize,
         tries: u32,
     },
+}
+
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Peer(PeerId),
+    /// An address of the list.
+    Nth(usize),
+}
+
+impl Turn {
+    pub(super) fn peer(self) -> Option<PeerId> {
+        match self {
+            Self::Peer(id) => Some(id),
+            Self::Nth(_) => None,
+        }
+    }
 }
 
 impl<'s> Choice<'s> {
@@ -109,10 +147,20 @@ impl<'s> Choice<'s> {
         Self::Balanced(Selection::start(of.0, of.1, request))
     }
 
-    pub(super) fn next(&mut self, now: i64) -> Result<Option<PeerId>, NoPeer> {
+    /// `max_tries` is `proxy_next_upstream_tries`; 0: every address.
+    pub(super) fn listed(of: usize, max_tries: u32) -> Self {
+        let all = u32::try_from(of).unwrap_or(u32::MAX);
+        Self::Listed { of, next: 0, tries: if max_tries == 0 { all } else { all.min(max_tries) } }
+    }
+
+    pub(super) fn next(&mut self, now: i64) -> Result<Turn, NoPeer> {
         match self {
-            Self::Balanced(s) => s.next(now).map(Some),
-            Self::Single { .. } => Ok(None),
+            Self::Balanced(s) => s.next(now).map(Turn::Peer),
+            Self::Listed { of, next, .. } if *next < *of => {
+                *next += 1;
+                Ok(Turn::Nth(*next - 1))
+            }
+            Self::Listed { .. } => Err(NoPeer::NoLive),
         }
     }
 
@@ -120,7 +168,7 @@ impl<'s> Choice<'s> {
     pub(super) fn tries(&self) -> u32 {
         match self {
             Self::Balanced(s) => s.tries(),
-            Self::Single { tries } => *tries,
+            Self::Listed { tries, .. } => *tries,
         }
     }
 
@@ -128,15 +176,10 @@ impl<'s> Choice<'s> {
     pub(super) fn finish(&mut self, outcome: Outcome, now: i64) -> bool {
         match self {
             Self::Balanced(s) => s.finish(outcome, now),
-            Self::Single { tries } => {
-                *tries = 0;
-                false
+            Self::Listed { of, tries, .. } => {
+                *tries = if *of == 1 { 0 } else { tries.saturating_sub(1) };
+                *of > 1 && outcome == Outcome::Failed
             }
         }
     }
-}
-
-/// The peer of an upstream; ids come from the upstream itself.
-pub(super) fn peer(plan: &Plan, upstream: UpstreamId, peer: PeerId) -> Option<&Peer> {
-    plan.upstreams.get(upstream.ix())?.peers.get(peer.ix())
 }

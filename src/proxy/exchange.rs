@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ask::Ended;
-use super::destination::{self, Choice, Destination};
+use super::destination::{self, Choice, Destination, Turn};
 use super::next::{Fault, Situation, is_non_idempotent};
 use super::report::{self, Action};
 use super::request::Outgoing;
 use super::session::{Moment, issue};
-use super::thread::{LocPlan, ProxyThread};
+use super::thread::{LocPlan, Of, ProxyThread};
 use crate::balance::{self, Outcome as Ending};
 use crate::diag::Severity;
 use crate::http::{Attempt, AttemptAddr, Event, FieldIx, Request, ThreadState};
@@ -45,6 +45,8 @@ pub(super) struct Exchange<'a> {
     pub(super) made: &'a LocPlan,
     pub(super) out: &'a mut Outgoing,
     pub(super) upstream: Option<UpstreamId>,
+    /// Its peers and their state, the same for all attempts.
+    pub(super) of: Option<Of<'a>>,
     pub(super) ticket: Ticket,
     pub(super) hidden: bool,
     /// `sticky learn`: the name of the session that the request belongs to.
@@ -81,8 +83,9 @@ pub async fn pass(
         Ok(()) => {
             let upstream = match destination {
                 Destination::Upstream(id) => Some(id),
-                Destination::Address(..) => None,
+                Destination::Addresses(_) | Destination::Name(..) => None,
             };
+            let of = upstream.and_then(|id| mine.of(&plan, id));
             let now = clock::instant();
             let mut exchange = Exchange {
                 req,
@@ -94,6 +97,7 @@ pub async fn pass(
                 made,
                 out: &mut out,
                 upstream,
+                of,
                 ticket: Ticket::OFF,
                 hidden: false,
                 session: None,
@@ -101,7 +105,7 @@ pub async fn pass(
                 started: now,
                 attempt_started: now,
             };
-            exchange.run(&destination, &uri).await
+            exchange.run(destination, &uri).await
         }
         Err(outcome) => outcome,
     };
@@ -111,10 +115,10 @@ pub async fn pass(
 
 impl<'a> Exchange<'a> {
     pub(super) fn upstream(&self) -> Option<&'a Upstream> {
-        self.plan.upstreams.get(self.upstream?.ix())
+        self.of.map(|of| of.upstream)
     }
 
-    async fn run(&mut self, destination: &Destination, uri: &destination::Uri) -> Outcome {
+    async fn run(&mut self, mut destination: Destination, uri: &destination::Uri) -> Outcome {
         self.find_session();
         let hiding = sticky::hidden(self.proxy, &self.plan.upstreams, self.upstream);
         self.out.write(self.req, self.proxy, &self.made.head, uri, &hiding);
@@ -124,11 +128,16 @@ impl<'a> Exchange<'a> {
         if self.ticket.refused() {
             return self.refuse();
         }
-        let mine = Rc::clone(self.mine);
-        let mut choice = match self.upstream.and_then(|id| mine.balance(id)) {
+        if let Destination::Name(name, port) = &destination {
+            match self.resolve(name, *port).await {
+                Ok(addresses) => destination = Destination::Addresses(addresses),
+                Err(outcome) => return outcome,
+            }
+        }
+        let mut choice = match self.of {
             Some(of) => {
                 let mut key = Vec::new();
-                if let Some(template) = of.0.key() {
+                if let Some(template) = of.shared.key() {
                     vars::eval(template, self.req, &mut key);
                 }
                 let request = balance::Request {
@@ -140,12 +149,12 @@ impl<'a> Exchange<'a> {
                     seed: Rng::thread(Rng::next_u64),
                     max_tries: self.proxy.next_tries,
                 };
-                Choice::balanced(of, &request)
+                Choice::balanced((of.shared, of.local), &request)
             }
-            None => Choice::Single { tries: 1 },
+            None => Choice::listed(destination.addresses().len(), self.proxy.next_tries),
         };
         loop {
-            match self.one_peer(&mut choice, destination).await {
+            match self.one_peer(&mut choice, &destination).await {
                 Some(outcome) => return outcome,
                 None => continue,
             }
@@ -154,23 +163,19 @@ impl<'a> Exchange<'a> {
 
     /// One peer's turn; `None`: another one is to be asked.
     async fn one_peer(&mut self, choice: &mut Choice<'_>, destination: &Destination) -> Option<Outcome> {
-        let peer = match choice.next(unix_secs()) {
-            Ok(peer) => peer,
+        let turn = match choice.next(unix_secs()) {
+            Ok(turn) => turn,
             Err(none) => {
                 self.req.note(|| Event::NoPeer(none));
                 return Some(self.no_live());
             }
         };
-        let (addr, name) = match (destination, self.upstream, peer) {
-            (Destination::Address(addr, name), ..) => (addr, name),
-            (_, Some(id), Some(peer)) => {
-                let Some(peer) = destination::peer(self.plan, id, peer) else {
-                    return Some(Outcome::Error(500));
-                };
-                (&peer.addr, &peer.name)
-            }
-            _ => return Some(Outcome::Error(500)),
+        let peer = turn.peer();
+        let found = match turn {
+            Turn::Nth(n) => destination.addresses().get(n).map(|(addr, name)| (addr, name)),
+            Turn::Peer(id) => self.upstream().and_then(|u| u.peers.get(id.ix())).map(|p| (&p.addr, &p.name)),
         };
+        let Some((addr, name)) = found else { return Some(Outcome::Error(500)) };
         self.req.note(|| Event::Peer { peer, name: name.clone() });
         self.announce(peer);
         let mut fresh = false;
@@ -339,10 +344,12 @@ impl<'a> Exchange<'a> {
 }
 
 fn traced_pass(loc: LocId, destination: &Destination) -> Event {
-    match destination {
-        Destination::Upstream(id) => Event::Pass { loc, upstream: Some(*id), address: Box::default() },
-        Destination::Address(_, name) => Event::Pass { loc, upstream: None, address: name.clone() },
-    }
+    let (upstream, address) = match destination {
+        Destination::Upstream(id) => (Some(*id), Box::default()),
+        Destination::Name(name, port) => (None, format!("{}:{port}", String::from_utf8_lossy(name)).into()),
+        Destination::Addresses(list) => (None, list.first().map_or(Box::default(), |(_, name)| name.clone())),
+    };
+    Event::Pass { loc, upstream, address }
 }
 
 pub(super) fn unix_secs() -> i64 {

@@ -1,5 +1,5 @@
 //! Owns: one exchange with a peer: connecting, the pool of idle connections, retries, the way of head and body there and back, upgraded tunnels.
-//! May use: values, plan, vars, balance, sticky, wire, log, http, rt, sys.
+//! May use: values, plan, vars, balance, sticky, wire, log, dns, http, rt, sys.
 //! Never touches: listening sockets, the choice of a location, the text of a configuration.
 
 mod answer;
@@ -15,6 +15,7 @@ mod redirect;
 mod relay;
 mod report;
 mod request;
+mod resolve;
 mod rewrite;
 mod session;
 mod spill;

@@ -10,7 +10,9 @@ use super::head::HeadPlan;
 use super::pool::{Key, Life, Pool};
 use super::request::Outgoing;
 use crate::balance::{Local, Shared};
-use crate::plan::{Content, LocId, PeerId, Plan, Proxy, UpstreamId};
+use crate::dns;
+use crate::log::Logs;
+use crate::plan::{Content, LocId, PeerId, Plan, Proxy, Upstream, UpstreamId};
 use crate::rt::clock;
 use crate::sticky::{Table, Tables};
 use crate::wire::ClientConn;
@@ -23,6 +25,7 @@ const SPARE: usize = 64;
 pub struct ProxyThread {
     shared: Arc<[Shared]>,
     tables: Tables,
+    names: dns::Client,
     upstreams: Box<[UpstreamThread]>,
     locations: Box<[Option<LocPlan>]>,
     /// Buffers that no exchange uses now.
@@ -36,6 +39,14 @@ pub struct ProxyThread {
 struct UpstreamThread {
     local: Local,
     pool: RefCell<Pool<Box<ClientConn>>>,
+}
+
+/// An upstream as a request sees it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub(super) upstream: &'a Upstream,
+    pub(super) shared: &'a Shared,
+    pub(super) local: &'a Local,
 }
 
 #[derive(Debug)]
@@ -52,10 +63,10 @@ impl LocPlan {
 
 impl ProxyThread {
     /// `shared` is the state of `plan.upstreams`, in their order, `tables` what was learned for them; both are the same
-    /// for all threads.
-    pub fn new(plan: &Plan, shared: Arc<[Shared]>, tables: Tables) -> Rc<Self> {
+    /// for all threads. `logs` is told of name servers that do not answer as they should.
+    pub fn new(plan: &Plan, shared: Arc<[Shared]>, tables: Tables, logs: &Arc<Logs>) -> Rc<Self> {
         debug_assert_eq!(plan.upstreams.len(), shared.len(), "each upstream has its state");
-        let upstream = |(upstream, shared): (&crate::plan::Upstream, &Shared)| UpstreamThread {
+        let upstream = |(upstream, shared): (&Upstream, &Shared)| UpstreamThread {
             local: Local::new(shared),
             pool: RefCell::new(Pool::new(upstream.keepalive.clone())),
         };
@@ -71,6 +82,7 @@ impl ProxyThread {
         Rc::new(Self {
             shared,
             tables,
+            names: dns::Client::new(plan, logs),
             upstreams,
             locations,
             spare: RefCell::default(),
@@ -96,8 +108,15 @@ impl ProxyThread {
         self.locations.get(id.ix())?.as_ref()
     }
 
-    pub(super) fn balance(&self, id: UpstreamId) -> Option<(&Shared, &Local)> {
-        Some((self.shared.get(id.ix())?, &self.upstreams.get(id.ix())?.local))
+    /// The peers of an upstream, and what is known of them.
+    pub(super) fn of<'a>(&'a self, plan: &'a Plan, id: UpstreamId) -> Option<Of<'a>> {
+        let (upstream, shared) = (plan.upstreams.get(id.ix())?, self.shared.get(id.ix())?);
+        Some(Of { upstream, shared, local: &self.upstreams.get(id.ix())?.local })
+    }
+
+    /// Who looks names up.
+    pub(super) fn names(&self) -> &dns::Client {
+        &self.names
     }
 
     /// What `sticky learn` has learned.

@@ -74,7 +74,7 @@ impl Shared {
         Serving {
             plan: self.plan.clone(),
             http: Rc::new(ThreadState::new(self.logs.clone(), self.stats.clone())),
-            proxy: ProxyThread::new(&self.plan, self.peers.clone(), self.tables.clone()),
+            proxy: ProxyThread::new(&self.plan, self.peers.clone(), self.tables.clone(), &self.logs),
             serial: self.serial.clone(),
         }
     }

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod daemon;
 pub mod diff;
+pub mod dns;
 pub mod haproxy;
 pub mod origin;
 

@@ -1,7 +1,7 @@
 //! Backends: threads on real sockets that do what a test says, well-behaved or not.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -35,6 +35,7 @@ type Handler = dyn Fn(&Received, &mut TcpStream) -> bool + Send + Sync;
 
 /// A backend on a port of its own. Dropped, it stops accepting.
 pub struct Origin {
+    addr: SocketAddr,
     port: u16,
     seen: Arc<Mutex<Vec<Received>>>,
     connections: Arc<AtomicUsize>,
@@ -58,11 +59,39 @@ impl Origin {
     }
 
     pub fn new(handler: impl Fn(&Received, &mut TcpStream) -> bool + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), handler)
+    }
+
+    /// A backend for each of these addresses, all on one port, that answers with its address.
+    pub fn family(ips: &[&str]) -> Vec<Self> {
+        loop {
+            let mut port = 0;
+            let mut bind = |ip: &&str| {
+                let listener = TcpListener::bind((*ip, port)).ok()?;
+                port = listener.local_addr().ok()?.port();
+                Some(listener)
+            };
+            if let Some(all) = ips.iter().map(&mut bind).collect::<Option<Vec<_>>>() {
+                let says = |(ip, listener): (&&str, TcpListener)| {
+                    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{ip}", ip.len());
+                    Self::on(listener, move |_, out| out.write_all(answer.as_bytes()).is_ok())
+                };
+                return ips.iter().zip(all).map(says).collect();
+            }
+        }
+    }
+
+    /// A backend on a socket that is there already.
+    pub fn on(
+        listener: TcpListener,
+        handler: impl Fn(&Received, &mut TcpStream) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let addr = listener.local_addr().unwrap();
+        let port = addr.port();
         let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let connections = Arc::new(AtomicUsize::new(0));
-        let origin = Self { port, seen: seen.clone(), connections: connections.clone(), stop: stop.clone() };
+        let origin =
+            Self { addr, port, seen: seen.clone(), connections: connections.clone(), stop: stop.clone() };
         let handler: Arc<Handler> = Arc::new(handler);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -83,7 +112,7 @@ impl Origin {
     }
 
     pub fn addr(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.addr.to_string()
     }
 
     pub fn seen(&self) -> Vec<Received> {
@@ -103,7 +132,7 @@ impl Origin {
 impl Drop for Origin {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = TcpStream::connect(self.addr);
     }
 }
 

@@ -37,6 +37,7 @@ fn upstream(weights: &[u32]) -> Upstream {
     Upstream {
         name: "u".into(),
         implicit: false,
+        port: 0,
         primary: peers.len(),
         peers,
         method: Method::RoundRobin,

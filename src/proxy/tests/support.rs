@@ -45,10 +45,10 @@ impl Front {
         let plan = Arc::new(loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diags)));
         let log = dir.path().join("error.log");
         let logs = Arc::new(Logs::builtin(Some(&log), Severity::Info).expect("a log"));
-        let thread = Rc::new(ThreadState::new(logs, Arc::new(Stats::default())));
+        let thread = Rc::new(ThreadState::new(Arc::clone(&logs), Arc::new(Stats::default())));
         let slots = crate::zone::Slots::private();
         let shared: Arc<[Shared]> = plan.upstreams.iter().map(|u| Shared::new(u, &slots)).collect();
-        let proxy = ProxyThread::new(&plan, shared, crate::sticky::Tables::default());
+        let proxy = ProxyThread::new(&plan, shared, crate::sticky::Tables::default(), &logs);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let addr = listener.local_addr().expect("bound");
         let mine = Rc::clone(&proxy);
