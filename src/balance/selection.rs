@@ -9,6 +9,7 @@ use super::decide::{Decider, View};
 use super::state::{Local, Pins, Shared, Weights};
 use super::verdict::Verdict;
 use crate::plan::PeerId;
+use crate::zone::Slot;
 
 /// What a request brings to the choice.
 #[derive(Debug, Clone, Copy, Default)]
@@ -110,6 +111,16 @@ impl<'s> Selection<'s> {
     /// usable, and the request still go elsewhere, when the peer was asked and failed.
     pub fn pin_verdict(&self) -> Option<Verdict> {
         self.pin_verdict
+    }
+
+    /// The slot of the peer at hand when it drains and the request is of its own session.
+    pub fn draining(&self) -> Option<&'s Slot> {
+        match self.pin_verdict {
+            Some(Verdict::Draining) if self.current == self.pin => {
+                Some(&self.shared.state(self.current?).slot)
+            }
+            _ => None,
+        }
     }
 
     /// The peer of the attempt that is going on.

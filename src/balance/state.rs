@@ -148,6 +148,19 @@ impl Shared {
         Some(&self.peers.get(id.ix())?.slot)
     }
 
+    /// Takes down what is past its deadline, and names it: just now, and by this call.
+    pub fn expire(&self, now: u64) -> impl Iterator<Item = PeerId> + '_ {
+        let over = move |(ix, p): (usize, &PeerState)| p.slot.expire(now).then_some(PeerId(ix as u32));
+        self.peers.iter().enumerate().filter_map(over)
+    }
+
+    /// Tells other workers how many connections this one, `pid`, has; `leaving`: none any more.
+    pub fn note_connections(&self, pid: u32, leaving: bool) {
+        for p in &self.peers {
+            p.slot.note_connections(pid, if leaving { 0 } else { p.conns.load(Relaxed) });
+        }
+    }
+
     /// Whether a peer's slot must be asked at all.
     #[inline]
     pub(super) fn troubled(&self) -> bool {

@@ -69,6 +69,7 @@ fn process(settings: &Settings, prefix: &Path) -> Process {
         daemon: main.daemon(),
         master_process: main.master_process(),
         pid: path(&main.pid().unwrap_or_else(|| (*b"logs/nginx.pid").into())),
+        control: main.control_path().map(|p| prefix.join(p)),
         error_logs: main.error_logs(),
         shutdown_timeout: main.shutdown_timeout().filter(|t| !t.is_zero()),
         rlimit_nofile: main.rlimit_nofile(),

@@ -21,6 +21,7 @@ family! {
         "worker_processes" => workers: u64 = workers, 1;
         "daemon" => daemon: bool = set::flag, true;
         "master_process" => master_process: bool = set::flag, true;
+        "control" => control: Option<Control> = some(control), None;
         "pid" => pid: Option<Box<[u8]>> = some(set::text), None;
         "error_log" => error_logs: Vec<ErrorLog> = error_log::read, Vec::new();
         "worker_shutdown_timeout" => shutdown_timeout: Option<Duration> = some(set::msec), None;
@@ -45,15 +46,67 @@ family! {
     }
 }
 
+/// Where the control socket is; without the directive there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Control {
+    Off,
+    /// Beside the pid file.
+    On,
+    Path(Box<[u8]>),
+}
+
+/// What fits into the address of a unix socket, less what is appended while it is replaced.
+const LONGEST: usize = 107 - 4;
+
 impl Main {
     /// The pid file, absolute.
     pub fn pid_path(&self, cx: &Cx<'_>) -> PathBuf {
         cx.path(&self.pid().unwrap_or_else(|| (*b"logs/nginx.pid").into()))
     }
+
+    /// The control socket's path, not yet absolute. `on`: the pid file's with `.sock` for its extension.
+    pub fn control_path(&self) -> Option<PathBuf> {
+        use std::os::unix::ffi::OsStrExt;
+        let path = |bytes: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
+        match self.control()? {
+            Control::Off => None,
+            Control::On => {
+                Some(path(&self.pid().unwrap_or_else(|| (*b"logs/nginx.pid").into())).with_extension("sock"))
+            }
+            Control::Path(bytes) => Some(path(&bytes)),
+        }
+    }
 }
 
 fn text(bytes: &[u8]) -> String {
     show(bytes).into_owned()
+}
+
+fn control(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Control>) {
+    if slot.is_some() {
+        return cx.says(d, "is duplicate");
+    }
+    let word = d.arg(0);
+    *slot = match word {
+        b"on" => Some(Control::On),
+        b"off" => Some(Control::Off),
+        _ => {
+            word.strip_prefix(b"unix:").filter(|path| !path.is_empty()).map(|path| Control::Path(path.into()))
+        }
+    };
+    match slot {
+        None => cx.emerg(
+            d,
+            format!(
+                "invalid value \"{}\" in \"control\" directive, it must be \"on\", \"off\" or \"unix:PATH\"",
+                show(word)
+            ),
+        ),
+        Some(Control::Path(path)) if cx.path(path).as_os_str().len() > LONGEST => {
+            cx.emerg(d, format!("the path of \"{}\" is longer than {LONGEST} bytes", show(word)));
+        }
+        Some(_) => {}
+    }
 }
 
 fn user(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Option<(String, Option<String>)>>) {

@@ -20,6 +20,8 @@ pub struct Process {
     pub master_process: bool,
     /// The pid file, resolved against the prefix.
     pub pid: PathBuf,
+    /// The control socket, resolved against the prefix; `None`: there is none.
+    pub control: Option<PathBuf>,
     /// `error_log` of the main context, in order; empty: the compiled default.
     pub error_logs: Vec<ErrorLog>,
     /// `worker_shutdown_timeout`.
@@ -41,6 +43,7 @@ impl Default for Process {
             daemon: true,
             master_process: true,
             pid: PathBuf::from("logs/nginx.pid"),
+            control: None,
             error_logs: Vec::new(),
             shutdown_timeout: None,
             rlimit_nofile: None,

@@ -33,6 +33,7 @@ pub(crate) fn run(generation: &mut Generation, signals: &Signals, mut inbox: Inb
     };
     // The threads have sockets of their own: one that goes away must not stay open here.
     generation.sockets = Sockets::default();
+    generation.control = None;
     let timeout = generation.plan.process.shutdown_timeout;
     let quit = |worker: &Worker, leaving: Vec<Leaving>| {
         logs.main(Severity::Notice, format_args!("gracefully shutting down"));
@@ -41,7 +42,7 @@ pub(crate) fn run(generation: &mut Generation, signals: &Signals, mut inbox: Inb
     let (mut told_ready, mut quitting) = (false, false);
     while !worker.is_finished() {
         let fds: Vec<_> = [signals.fd(), worker.news()].into_iter().chain(inbox.fd()).collect();
-        sys::wait_readable(&fds, None);
+        sys::wait_readable(&fds, worker.look_after());
         worker.update();
         if !told_ready && worker.is_ready() {
             told_ready = true;

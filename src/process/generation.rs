@@ -14,6 +14,7 @@ use crate::sticky::{NoTables, Tables};
 use crate::sys::{self, Ids};
 use crate::zone::Slots;
 
+use super::console::Control;
 use super::record::Record;
 use super::sockets::{Refused, Sockets};
 use super::{snapshots, temp_dirs};
@@ -23,6 +24,8 @@ pub(crate) struct Generation {
     pub(crate) plan: Arc<Plan>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) sockets: Sockets,
+    /// Where `tenrec drain` and its kin are heard.
+    pub(crate) control: Option<Control>,
     /// What workers of later generations go on with.
     pub(crate) state: State,
     /// Whom the worker becomes; `None`: it stays who the master is.
@@ -38,6 +41,7 @@ impl Generation {
         plan: Plan,
         error_log: Option<&Path>,
         old: &Sockets,
+        control: Option<&Control>,
         known: Option<&State>,
         say: &Logs,
     ) -> Result<Self, Refused> {
@@ -53,10 +57,12 @@ impl Generation {
         let slots = slots.map_err(|e| refuse(&NoTables::Memory(e), &logs))?;
         let state = State { tables, slots };
         let sockets = Sockets::open(&plan.listeners, plan.process.workers as usize, old, &logs)?;
+        let control = Control::open(plan.process.control.as_deref(), control, &logs)?;
         Ok(Self {
             plan: Arc::new(plan),
             logs: Arc::new(logs),
             sockets,
+            control,
             state,
             ids,
             record: Record::default(),
@@ -65,7 +71,8 @@ impl Generation {
 
     /// Starts the threads that serve.
     pub(crate) fn start(&self) -> io::Result<Worker> {
-        Worker::start(self.plan.clone(), self.logs.clone(), self.state.clone(), self.queues()?)
+        let control = self.control.as_ref().map(Control::duplicate).transpose()?;
+        Worker::start(self.plan.clone(), self.logs.clone(), self.state.clone(), self.queues()?, control)
     }
 
     /// The queues of each thread, as duplicates.

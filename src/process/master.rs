@@ -9,6 +9,7 @@ use crate::rt::clock;
 use crate::sticky::Tables;
 use crate::sys::{self, Exit, Fork, Pid, Signal, Signals};
 
+use super::console::Control;
 use super::control::{self, Inbox, Message};
 use super::generation::Generation;
 use super::options::Options;
@@ -333,6 +334,7 @@ impl<'o> Master<'o> {
             plan,
             self.options.error_log.as_deref(),
             &old.sockets,
+            old.control.as_ref(),
             Some(&old.state),
             &old.logs,
         );
@@ -349,6 +351,7 @@ impl<'o> Master<'o> {
         let _ = next.logs.redirect_stderr();
         next.sockets.steer(&old.sockets, &next.logs);
         old.sockets.unlink_gone(&next.sockets, &next.logs);
+        Control::retire(old.control.as_ref(), next.control.as_ref());
         let leaving = old.sockets.gone(&next.sockets);
         if next.state.tables.differ(&old.state.tables) {
             self.resized.push(old.state.tables.clone());
@@ -391,6 +394,7 @@ impl<'o> Master<'o> {
                 }
             }
             self.catch_up();
+            self.generation.state.slots.bury(pid.unsigned_abs());
             let Some(child) = child else { continue };
             if child.control.is_none() {
                 self.binary_ended();
@@ -450,6 +454,7 @@ impl<'o> Master<'o> {
         let gone = std::mem::take(&mut self.generation.sockets);
         if !self.has_heir() {
             gone.unlink_gone(&super::sockets::Sockets::default(), &self.generation.logs);
+            Control::retire(self.generation.control.take().as_ref(), None);
         }
     }
 

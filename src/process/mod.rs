@@ -3,6 +3,7 @@
 //! Never touches: a connection, a request.
 
 mod child;
+mod console;
 mod control;
 mod generation;
 mod greet;

@@ -9,6 +9,7 @@ use crate::server::{Leaving, Worker};
 use crate::sticky::Tables;
 use crate::sys::{self, Signal, Signals};
 
+use super::console::Control;
 use super::generation::Generation;
 use super::options::Options;
 use super::snapshots::{self, Snapshots};
@@ -35,7 +36,9 @@ pub(crate) fn run(options: &Options, mut generation: Generation, signals: &Signa
             std::iter::once(&worker).chain(&draining).map(Worker::news).chain([signals.fd()]).collect();
         let wait = snapshots.wait(&generation.state.tables, Instant::now());
         let busy = writing.as_ref().is_some_and(|w| !w.is_finished());
-        sys::wait_readable(&fds, if busy { Some(wait.unwrap_or(BUSY).max(BUSY)) } else { wait });
+        let wait = if busy { Some(wait.unwrap_or(BUSY).max(BUSY)) } else { wait };
+        let due = std::iter::once(&worker).chain(&draining).filter_map(Worker::look_after).chain(wait).min();
+        sys::wait_readable(&fds, due);
         if !busy {
             let started = snapshots.start_thread(&generation.state.tables, &generation.logs, Instant::now());
             writing = started.or(writing);
@@ -125,9 +128,15 @@ fn start(generation: &Generation) -> Option<Worker> {
 fn next(options: &Options, old: &Generation) -> Option<(Generation, Vec<Leaving>)> {
     old.logs.main(Severity::Notice, format_args!("reconfiguring"));
     let (plan, record) = load::again(options, &old.logs)?;
-    let mut next =
-        Generation::open(plan, options.error_log.as_deref(), &old.sockets, Some(&old.state), &old.logs)
-            .ok()?;
+    let mut next = Generation::open(
+        plan,
+        options.error_log.as_deref(),
+        &old.sockets,
+        old.control.as_ref(),
+        Some(&old.state),
+        &old.logs,
+    )
+    .ok()?;
     next.record = record;
     if next.plan.process.pid != old.plan.process.pid {
         if let Err(text) = pidfile::write(&next.plan.process.pid) {
@@ -139,6 +148,7 @@ fn next(options: &Options, old: &Generation) -> Option<(Generation, Vec<Leaving>
     let _ = next.logs.redirect_stderr();
     next.sockets.steer(&old.sockets, &next.logs);
     old.sockets.unlink_gone(&next.sockets, &next.logs);
+    Control::retire(old.control.as_ref(), next.control.as_ref());
     let leaving = old.sockets.gone(&next.sockets);
     Some((next, leaving))
 }
@@ -146,4 +156,5 @@ fn next(options: &Options, old: &Generation) -> Option<(Generation, Vec<Leaving>
 fn close(generation: &mut Generation) {
     let gone = std::mem::take(&mut generation.sockets);
     gone.unlink_gone(&Sockets::default(), &generation.logs);
+    Control::retire(generation.control.take().as_ref(), None);
 }

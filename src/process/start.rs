@@ -18,7 +18,7 @@ pub fn start(options: &Options, plan: Plan, record: Record, builtin: Logs) -> u8
     let numbers = std::env::var(upgrade::VARIABLE).ok();
     let parent = sys::parent();
     let old = numbers.as_ref().map_or_else(Sockets::default, |n| Sockets::inherited(n, &builtin));
-    let Ok(mut generation) = Generation::open(plan, options.error_log.as_deref(), &old, None, &builtin)
+    let Ok(mut generation) = Generation::open(plan, options.error_log.as_deref(), &old, None, None, &builtin)
     else {
         return 1;
     };

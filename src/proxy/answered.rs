@@ -6,13 +6,14 @@ use super::exchange::{Exchange, Outcome, unix_secs};
 use super::relay::{End, Relay, Settings};
 use super::report::{Action, Os, connection_level};
 use super::session::Moment;
+use super::tunnels::Seat;
 use crate::balance::Outcome as Ending;
 use crate::diag::Severity;
 use crate::http::respond;
 use crate::plan::{Location, PeerId, Proxy};
 use crate::vars;
 use crate::wire::parse::parse_trailers;
-use crate::wire::{BodyError, ClientConn, KnownField, TunnelEnd, tunnel};
+use crate::wire::{BodyError, ClientConn, KnownField, TunnelEnd, tunnel_until};
 
 /// A peer's body, as far as it came.
 struct Received<'a> {
@@ -40,7 +41,7 @@ impl<'a> Exchange<'a> {
                 outcome
             }
             None if self.req.upstream_head.upgrade && self.asked_for_upgrade() => {
-                self.tunnel(&mut link).await;
+                self.tunnel(&mut link, peer).await;
                 self.settle(link, choice, peer);
                 Outcome::Done
             }
@@ -233,7 +234,8 @@ impl<'a> Exchange<'a> {
     }
 
     /// Bytes both ways until one side closes, or nothing moves for `proxy_read_timeout`.
-    async fn tunnel(&mut self, link: &mut ClientConn) {
+    /// Also the operator's word ends it, when it takes the peer down.
+    async fn tunnel(&mut self, link: &mut ClientConn, peer: Option<PeerId>) {
         self.req.keepalive = false;
         self.out.action = Action::Upgraded;
         self.conn.no_delay();
@@ -242,8 +244,23 @@ impl<'a> Exchange<'a> {
             return;
         }
         self.conn.set_pace(None);
-        match tunnel(self.conn, link, self.proxy.read_timeout).await {
+        let slot = || self.mine.balance(self.upstream?)?.0.slot(peer?).cloned();
+        let seat = slot().map(|slot| Seat::new(self.mine, slot));
+        let websocket =
+            self.req.head.get(KnownField::Upgrade).is_some_and(|u| u.eq_ignore_ascii_case(b"websocket"));
+        let stop = async {
+            match &seat {
+                Some(seat) => seat.stop.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        match tunnel_until(self.conn, link, self.proxy.read_timeout, websocket, stop).await {
             TunnelEnd::Closed => self.req.completed = true,
+            TunnelEnd::Stopped => {
+                self.req.completed = true;
+                let text = "upstream server was taken down, the upgraded connection is closed";
+                self.log(Severity::Notice, Action::Upgraded, format_args!("{text}"));
+            }
             TunnelEnd::Idle => {
                 let text = "upstream timed out (110: Connection timed out)";
                 self.log(Severity::Error, Action::Upgraded, format_args!("{text}"));

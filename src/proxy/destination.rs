@@ -8,6 +8,7 @@ use crate::balance::{self, NoPeer, Outcome, Selection};
 use crate::plan::{PeerAddr, PeerId, Plan, Proxy, ProxyTo, Upstream, UpstreamId};
 use crate::values::{self, Host};
 use crate::vars::{self, Source};
+use crate::zone::Slot;
 
 /// The port of `http://host`.
 const PORT: u16 = 80;
@@ -161,6 +162,14 @@ impl<'s> Choice<'s> {
                 Ok(Turn::Nth(*next - 1))
             }
             Self::Listed { .. } => Err(NoPeer::NoLive),
+        }
+    }
+
+    /// The slot of the peer at hand when it drains: who still comes is to be noted.
+    pub(super) fn draining(&self) -> Option<&'s Slot> {
+        match self {
+            Self::Balanced(s) => s.draining(),
+            Self::Single { .. } => None,
         }
     }
 

@@ -177,6 +177,9 @@ impl<'a> Exchange<'a> {
         };
         let Some((addr, name)) = found else { return Some(Outcome::Error(500)) };
         self.req.note(|| Event::Peer { peer, name: name.clone() });
+        if let Some(slot) = choice.draining() {
+            slot.seen(self.who(), clock::unix_millis());
+        }
         self.announce(peer);
         let mut fresh = false;
         let (fault, link) = loop {

@@ -21,6 +21,7 @@ mod session;
 mod spill;
 mod target;
 mod thread;
+mod tunnels;
 
 pub use exchange::{Outcome, pass};
 pub use next::{Fault, Situation};

@@ -1,5 +1,7 @@
 //! An exchange's session: found before a peer is chosen, told to the client, learned from the answer.
 
+use std::hash::{Hash as _, Hasher as _};
+
 use super::exchange::{Exchange, unix_secs};
 use crate::diag::Severity;
 use crate::http::{Event, FieldIx, OutHead, Request};
@@ -71,6 +73,18 @@ impl Exchange<'_> {
                 ),
             );
         }
+    }
+
+    /// Tells one session from another, as well as can be told: by its name where it has one, else by the client's address
+    /// and browser.
+    pub(super) fn who(&self) -> u64 {
+        if let Some(key) = self.session {
+            return key.hash();
+        }
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.req.conn.client.map(|a| a.ip()).hash(&mut hasher);
+        self.req.head.get(KnownField::UserAgent).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// nginx's cookie, and that of nginx-sticky-module-ng, is there from the moment its peer is chosen, whatever becomes of the request then; the next peer's

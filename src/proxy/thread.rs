@@ -9,6 +9,7 @@ use super::answer::AnswerPlan;
 use super::head::HeadPlan;
 use super::pool::{Key, Life, Pool};
 use super::request::Outgoing;
+use super::tunnels::Tunnels;
 use crate::balance::{Local, Shared};
 use crate::dns;
 use crate::log::Logs;
@@ -33,6 +34,7 @@ pub struct ProxyThread {
     /// No connection is kept any more.
     closing: Cell<bool>,
     sweeping: Cell<bool>,
+    pub(super) tunnels: Tunnels,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl ProxyThread {
             spare: RefCell::default(),
             closing: Cell::default(),
             sweeping: Cell::default(),
+            tunnels: Tunnels::default(),
         })
     }
 

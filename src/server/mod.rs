@@ -1,11 +1,14 @@
-//! Owns: the threads of a worker: accepting, the life of a connection, the end of both.
+//! Owns: the threads of a worker: accepting, the life of a connection, the end of both; the control socket's answers.
 //! May use: plan, rt, sys, zone, balance, sticky, wire, log, http, proxy.
 //! Never touches: files of the configuration, signals, other processes.
 
 mod accept;
 mod conn;
+mod control;
+mod orders;
 mod thread;
 mod worker;
 
 pub use conn::{Serving, explain, serve};
+pub use control::Control;
 pub use worker::{Leaving, Queue, State, Worker};

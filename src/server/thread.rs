@@ -14,10 +14,12 @@ use crate::http::{Serial, Stats, ThreadState};
 use crate::log::Logs;
 use crate::plan::Plan;
 use crate::proxy::ProxyThread;
+use crate::zone::Slots;
 use crate::{balance, rt, sticky, sys};
 
 use super::Serving;
 use super::accept;
+use super::control::{self, Control};
 use super::worker::{Leaving, Queue, State};
 
 /// What the main thread tells the others.
@@ -54,11 +56,12 @@ impl Drop for Teller {
 /// What the threads of a worker have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
-    plan: Arc<Plan>,
-    logs: Arc<Logs>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) logs: Arc<Logs>,
     stats: Arc<Stats>,
     serial: Arc<Serial>,
-    peers: Arc<[balance::Shared]>,
+    pub(super) peers: Arc<[balance::Shared]>,
+    pub(super) slots: Slots,
     tables: sticky::Tables,
 }
 
@@ -66,7 +69,7 @@ impl Shared {
     pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>, state: State) -> Self {
         let State { tables, slots } = state;
         let peers = plan.upstreams.iter().map(|u| balance::Shared::new(u, &slots)).collect();
-        Self { plan, logs, stats: Arc::default(), serial: Arc::default(), peers, tables }
+        Self { plan, logs, stats: Arc::default(), serial: Arc::default(), peers, slots, tables }
     }
 
     /// What a thread's connections need; made on the thread itself.
@@ -130,7 +133,13 @@ impl Drop for Seat {
 }
 
 /// Runs the thread until it is told to end.
-pub(super) fn run(shared: &Shared, queues: Vec<Queue>, commands: UnboundedReceiver<Command>, tell: &Teller) {
+pub(super) fn run(
+    shared: &Arc<Shared>,
+    queues: Vec<Queue>,
+    control: Option<Control>,
+    commands: UnboundedReceiver<Command>,
+    tell: &Teller,
+) {
     let runtime = match rt::runtime() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -139,10 +148,16 @@ pub(super) fn run(shared: &Shared, queues: Vec<Queue>, commands: UnboundedReceiv
         }
     };
     // What is left of the connections when the future is over is dropped with the runtime.
-    runtime.block_on(serve(shared, queues, commands, tell));
+    runtime.block_on(serve(shared, queues, control, commands, tell));
 }
 
-async fn serve(shared: &Shared, queues: Vec<Queue>, mut commands: UnboundedReceiver<Command>, tell: &Teller) {
+async fn serve(
+    shared: &Arc<Shared>,
+    queues: Vec<Queue>,
+    control: Option<Control>,
+    mut commands: UnboundedReceiver<Command>,
+    tell: &Teller,
+) {
     let thread = Rc::new(Thread::new(shared));
     let (stop, stopped) = watch::channel(accept::Stop::No);
     let mut loops = Vec::new();
@@ -157,6 +172,9 @@ async fn serve(shared: &Shared, queues: Vec<Queue>, mut commands: UnboundedRecei
                 thread.logs().main(Severity::Alert, format_args!("epoll_ctl() failed ({why})"));
             }
         }
+    }
+    if let Some(control) = control {
+        tokio::task::spawn_local(control::serve(control, shared.clone(), stopped.clone()));
     }
     drop(stopped);
     tell.say(READY);

@@ -15,6 +15,8 @@ use crate::sticky::Tables;
 use crate::sys;
 use crate::zone::Slots;
 
+use super::control::Control;
+use super::orders;
 use super::thread::{self, Command, Shared};
 
 /// A listening socket as a thread uses it: a duplicate that the thread owns.
@@ -51,15 +53,17 @@ pub struct Worker {
     /// Readable when a thread has begun or ended.
     news: OwnedFd,
     ready: usize,
+    shared: Arc<Shared>,
 }
 
 impl Worker {
-    /// Starts a thread for each element of `queues`.
+    /// Starts a thread for each element of `queues`; the first serves the control socket.
     pub fn start(
         plan: Arc<Plan>,
         logs: Arc<Logs>,
         state: State,
         queues: Vec<Vec<Queue>>,
+        mut control: Option<Control>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(plan, logs, state));
         let (news, tell) = sys::pair()?;
@@ -67,13 +71,13 @@ impl Worker {
         for (index, queues) in queues.into_iter().enumerate() {
             let (sender, commands) = tokio::sync::mpsc::unbounded_channel();
             let tell = thread::Teller::new(tell.try_clone()?);
-            let shared = shared.clone();
+            let (shared, control) = (shared.clone(), control.take());
             let join = std::thread::Builder::new()
                 .name(format!("serve-{index}"))
-                .spawn(move || thread::run(&shared, queues, commands, &tell))?;
+                .spawn(move || thread::run(&shared, queues, control, commands, &tell))?;
             threads.push((sender, join));
         }
-        Ok(Self { threads, news, ready: 0 })
+        Ok(Self { threads, news, ready: 0, shared })
     }
 
     /// Something to wait on beside signals: readable when [`Worker::update`] has something to learn.
@@ -86,6 +90,11 @@ impl Worker {
         while let Some(byte) = sys::read_byte(&self.news) {
             self.ready += usize::from(byte == thread::READY);
         }
+    }
+
+    /// Looks after deadlines of draining peers. The answer is when to call it again; `None`: there is nothing to look after.
+    pub fn look_after(&self) -> Option<Duration> {
+        orders::look_after(&self.shared)
     }
 
     /// Every thread accepts connections.
@@ -135,6 +144,7 @@ impl Worker {
 
     /// Waits for the threads; a thread that panicked is reported.
     pub fn join(self, logs: &Logs) {
+        orders::leave(&self.shared);
         for (_, join) in self.threads {
             if join.join().is_err() {
                 logs.main(Severity::Alert, format_args!("a thread of the worker ended by a panic"));

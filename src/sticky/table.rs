@@ -38,6 +38,11 @@ impl Key {
         (u128::from(self.0[1]) << 64 | u128::from(self.0[0])).to_le_bytes()
     }
 
+    /// A number that no two names are likely to have in common.
+    pub fn hash(self) -> u64 {
+        self.0[0]
+    }
+
     /// Not 0, which is no entry's.
     pub(super) fn tag(self) -> u64 {
         (self.0[1] & 0xffff).max(1)

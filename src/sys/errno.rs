@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::io;
 
-pub use libc::{ECONNABORTED, EMFILE, ENFILE};
+pub use libc::{EADDRINUSE, ECONNABORTED, EEXIST, EMFILE, ENFILE};
 
 /// `2: No such file or directory`, what nginx puts between parentheses after a message.
 pub fn errno_text(errno: i32) -> String {

@@ -13,7 +13,7 @@ mod socket;
 mod time;
 mod user;
 
-pub use errno::{ECONNABORTED, EMFILE, ENFILE, err_text, errno_text};
+pub use errno::{EADDRINUSE, ECONNABORTED, EEXIST, EMFILE, ENFILE, err_text, errno_text};
 pub use file::{
     close_on_exec, is_closed, is_terminal, memory_file, move_onto, null_stdio, open_append, read_byte,
     stderr_to, write_all_or_part, write_stderr,
@@ -27,8 +27,8 @@ pub use process::{
 pub use resolve::resolve;
 pub use signal::{Received, SIGKILL, Signal, Signals, wait_readable};
 pub use socket::{
-    KeepAlive, LocalName, Tuning, accept_waiting, adopt, bind_stream, has_input, listen_on, local_name,
-    name_of, open_to_all, pair, share_address, steer, steer_no_more, tune,
+    KeepAlive, LocalName, Tuning, accept_waiting, adopt, bind_stream, has_input, is_listened_to, listen_on,
+    local_name, name_of, open_to_all, pair, share_address, steer, steer_no_more, tune,
 };
 pub use time::{now, utc_offset_minutes};
 pub use user::{Ids, become_user, change_owner, is_root, lookup_group, lookup_user, user_id};

@@ -194,6 +194,20 @@ pub fn open_to_all(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
 }
 
+/// Whether somebody accepts connections at `path`; waits for nothing.
+pub fn is_listened_to(path: &Path) -> bool {
+    let connect = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)
+    };
+    match connect() {
+        Ok(()) => true,
+        // Its queue is full.
+        Err(e) => e.kind() == io::ErrorKind::WouldBlock,
+    }
+}
+
 /// A pair of connected sockets, not blocking, between a process and its child.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (a, b) = Socket::pair(Domain::UNIX, Type::STREAM, None)?;

@@ -16,7 +16,7 @@ pub fn is_root() -> bool {
     user_id() == 0
 }
 
-/// The effective user.
+/// The user that this process acts as.
 pub fn user_id() -> u32 {
     #[expect(unsafe_code, reason = "geteuid has no arguments")]
     unsafe {

@@ -95,8 +95,11 @@ impl Slots {
         if new > free || inner.chunks.is_empty() {
             inner.chunks.push(Chunk::new((new * 2).max(SPARE))?);
         }
-        for key in keys {
-            inner.look_up(key);
+        for (upstream, peer) in plan.upstreams.iter().flat_map(|u| u.peers.iter().map(move |p| (u, p))) {
+            let slot = inner.look_up(key(&upstream.name, &peer.name));
+            if peer.drain {
+                slot.count_sessions();
+            }
         }
         Ok(Self(Arc::new(inner)))
     }
@@ -130,16 +133,20 @@ impl Slots {
         self.0.common.troubled()
     }
 
-    /// Executes what is due: peers whose deadline is over go down. Whoever has a clock calls it now and then.
-    pub fn tick(&self, now: u64) {
+    /// Finds out whether there is trouble still. Whoever has a clock calls it now and then.
+    pub fn settle(&self) {
         let inner = &*self.0;
-        if !inner.common.troubled() {
-            return;
+        if inner.common.troubled() {
+            inner.common.settle(|| inner.slots().any(|s| s.in_trouble()));
         }
-        for slot in inner.slots() {
-            slot.expire(now);
-        }
-        inner.common.settle(|| inner.slots().any(|s| s.in_trouble()));
+    }
+
+    /// A worker has died without taking its notes back.
+    pub fn bury(&self, pid: u32) {
+        self.0.slots().for_each(|slot| {
+            slot.note_connections(pid, 0);
+            slot.release(pid);
+        });
     }
 }
 

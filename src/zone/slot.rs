@@ -23,6 +23,8 @@ const PROBER: usize = 11;
 const RESULT: usize = 12;
 
 const SERVED: usize = 16;
+/// Connections of up to so many workers: a process's number above, their count below.
+const WORKERS: std::ops::Range<usize> = 17..21;
 
 /// Bits of the state. The first four are trouble.
 const DRAINING: u64 = 1;
@@ -264,7 +266,27 @@ impl Slot {
         sessions::count(self.common.sessions(), self.word(SESSIONS).load(Relaxed), window, now)
     }
 
-    fn count_sessions(&self) {
+    /// Notes how many connections to the peer the worker `pid` has; with 0 it takes its note back. A worker beyond the fourth
+    /// notes nothing.
+    pub fn note_connections(&self, pid: u32, count: u32) {
+        let note = if count == 0 { 0 } else { u64::from(pid) << 32 | u64::from(count) };
+        let cells = &self.words[WORKERS];
+        if let Some(own) = cells.iter().find(|c| c.load(Relaxed) >> 32 == u64::from(pid)) {
+            return own.store(note, Relaxed);
+        }
+        if note != 0 {
+            let _ = cells.iter().find(|c| c.compare_exchange(0, note, Relaxed, Relaxed).is_ok());
+        }
+    }
+
+    /// Connections to the peer that other workers than `pid` have noted.
+    pub fn connections_elsewhere(&self, pid: u32) -> u32 {
+        let notes = self.words[WORKERS].iter().map(|c| c.load(Relaxed)).filter(|n| n >> 32 != u64::from(pid));
+        notes.fold(0, |sum, n| sum.saturating_add(n as u32))
+    }
+
+    /// Counts sessions of a peer that the configuration has draining.
+    pub(super) fn count_sessions(&self) {
         if self.word(SESSIONS).load(Relaxed) == 0 {
             self.word(SERVED).store(0, Relaxed);
             self.word(SESSIONS).store(sessions::take(self.common.sessions()), Relaxed);

@@ -25,14 +25,13 @@ fn the_deadline_takes_a_peer_down_and_an_order_brings_it_back() {
     assert_eq!(slot.standing(NOW + 499), Standing::Draining);
     assert_eq!(slot.operator(NOW + 499), (Operator::Draining { until: Some(NOW + 500) }, NOW));
     assert_eq!(slot.standing(NOW + 500), Standing::Down, "also before anybody has noticed");
-    slots.tick(NOW + 499);
-    assert_eq!(slot.standing(NOW), Standing::Draining);
+    assert!(!slot.expire(NOW + 499));
     assert!(slot.expire(NOW + 500), "once");
     assert!(!slot.expire(NOW + 500), "and not again");
     assert_eq!((slot.operator(NOW), slot.asked_by()), ((Operator::Down, NOW), 7));
     slot.set_operator(Operator::Active, 7, NOW + 900);
     assert_eq!(slot.standing(NOW + 10_000), Standing::Open);
-    slots.tick(NOW + 1000);
+    slots.settle();
     assert!(!slots.troubled(), "nothing is left to look at");
 }
 
@@ -96,6 +95,26 @@ fn sessions_of_a_draining_peer_are_counted_and_leave() {
 }
 
 #[test]
+fn workers_tell_each_other_of_their_connections() {
+    let slots = slots();
+    let slot = slots.get("u", "a");
+    for (pid, count) in [(1, 5), (2, 7), (1, 6)] {
+        slot.note_connections(pid, count);
+    }
+    assert_eq!([1, 2, 3].map(|pid| slot.connections_elsewhere(pid)), [7, 6, 13]);
+    slot.claim(2, NOW, NOW + 60_000);
+    slots.bury(2);
+    assert_eq!(slot.connections_elsewhere(1), 0);
+    assert!(slot.claim(1, NOW, NOW + 60_000), "the dead does not check peers");
+    slot.note_connections(1, 0);
+    assert_eq!(slot.connections_elsewhere(9), 0);
+    for pid in 1..10 {
+        slot.note_connections(pid, 1);
+    }
+    assert_eq!(slot.connections_elsewhere(0), 4, "as many as there is room for");
+}
+
+#[test]
 fn more_peers_may_drain_than_can_be_counted() {
     let slots = slots();
     let drain = |i: u32| {
@@ -127,6 +146,6 @@ fn peers_that_come_while_it_runs_have_room_of_their_own() {
     beyond.set_operator(Operator::Down, 0, NOW);
     assert_eq!(at(2001).standing(NOW), Standing::Down, "known in this process at least");
     at(3).set_operator(Operator::Active, 0, NOW);
-    slots.tick(NOW);
+    slots.settle();
     assert!(slots.troubled() && at(2001).standing(NOW) == Standing::Down);
 }
