@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::migrate::{Can, Dialect, Input, Report, convert};
+use crate::migrate::{Can, Dialect, Input, Report, convert, to_nginx};
 use crate::sys;
 
 use super::sub::{Flag, Words, print, say, stdin};
@@ -13,7 +13,12 @@ const DROPPED: u8 = 1;
 const FAILED: u8 = 2;
 
 pub(super) const FLAGS: &[Flag] = &[
-    Flag { name: "from", value: Some("SYSTEM"), about: "whose configuration it is: haproxy, fgw" },
+    Flag { name: "from", value: Some("SYSTEM"), about: "whose configuration it is: haproxy, fgw, sticky-ng, plus" },
+    Flag {
+        name: "to",
+        value: Some("nginx"),
+        about: "out: what is Tengine's, sticky-ng's or tenrec's own in the words of the open nginx 1.31",
+    },
     Flag {
         name: "out",
         value: Some("FILE"),
@@ -24,7 +29,8 @@ pub(super) const FLAGS: &[Flag] = &[
 
 #[derive(Debug, PartialEq, Eq)]
 struct Args {
-    from: Dialect,
+    /// `None`: out, to nginx.
+    from: Option<Dialect>,
     inputs: Vec<PathBuf>,
     /// `None`: the standard output, and the report to the standard error.
     out: Option<PathBuf>,
@@ -42,12 +48,20 @@ pub(super) fn run(words: Words) -> Result<u8, String> {
 impl Args {
     fn parse(words: &Words) -> Result<Self, String> {
         let names = || Dialect::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let from = match words.value("from") {
-            None => return Err(format!("--from=SYSTEM says whose configuration it is: {}", names())),
-            Some(word) => {
+        let to = words.value("to").map(|w| w.to_string_lossy());
+        if let Some(word) = to.as_deref().filter(|w| *w != "nginx") {
+            return Err(format!("unknown target \"{word}\"; known: nginx"));
+        }
+        let from = match (words.value("from"), to) {
+            (None, Some(_)) => None,
+            (Some(_), Some(_)) => {
+                return Err("--from and --to are two steps: convert to tenrec first, and that to nginx".to_owned());
+            }
+            (None, None) => return Err(format!("--from=SYSTEM says whose configuration it is: {}", names())),
+            (Some(word), None) => {
                 let word = word.to_string_lossy();
-                Dialect::named(&word)
-                    .ok_or_else(|| format!("unknown system \"{word}\"; known: {}", names()))?
+                let known = Dialect::named(&word);
+                Some(known.ok_or_else(|| format!("unknown system \"{word}\"; known: {}", names()))?)
             }
         };
         let json = match words.value("report").map(|w| w.to_string_lossy()).as_deref() {
@@ -67,7 +81,11 @@ fn work(args: &Args) -> Result<u8, String> {
     let inputs = args.inputs.iter().map(|p| read(p)).collect::<Result<Vec<_>, _>>()?;
     let here = std::env::current_dir().map_err(|e| e.to_string())?;
     let folder = args.out.as_deref().and_then(Path::parent).map_or(here.clone(), |p| here.join(p));
-    let converted = convert(args.from, &inputs, Can::probe(), &folder).map_err(|p| p.to_string())?;
+    let converted = match args.from {
+        Some(from) => convert(from, &inputs, Can::probe(), &folder),
+        None => to_nginx(&inputs, Can::probe()),
+    };
+    let converted = converted.map_err(|p| p.to_string())?;
     let report = render(&converted.report, args.json);
     match &args.out {
         Some(path) => {

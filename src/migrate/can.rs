@@ -13,6 +13,18 @@ pub struct Can {
     pub ssl: bool,
     /// `proxy_pass https://…`
     pub proxy_ssl: bool,
+    /// `httponly`, `secure`, `samesite=` of `session_sticky`
+    pub session_flags: bool,
+    /// `always` of `session_sticky`
+    pub session_always: bool,
+    /// `server … backup` beside `session_sticky`
+    pub session_backup: bool,
+    /// `nocache`, `postonly`, `preserve` of `session_sticky`
+    pub session_rules: bool,
+    pub slow_start: bool,
+    pub least_time: bool,
+    /// `server … resolve`
+    pub resolve: bool,
 }
 
 impl Can {
@@ -28,6 +40,16 @@ impl Can {
             // Without a certificate nginx refuses such a listener when it starts, not when it reads it.
             ssl: known("ssl_certificate"),
             proxy_ssl: works("server { location / { proxy_pass https://127.0.0.1; } }"),
+            session_flags: upstream("session_sticky httponly secure samesite=Lax;"),
+            session_always: upstream("session_sticky always;"),
+            session_backup: upstream("session_sticky; server 127.0.0.1:2 backup;"),
+            session_rules: upstream("session_sticky nocache postonly preserve;"),
+            slow_start: upstream("zone z 64k; server 127.0.0.1:2 slow_start=30s;"),
+            least_time: upstream("least_time header;"),
+            resolve: works(
+                "resolver 127.0.0.1; upstream a { zone z 64k; server a.invalid resolve; } \
+                 server { location / { return 200; } }",
+            ),
         }
     }
 }

@@ -4,30 +4,31 @@ use std::path::Path;
 
 use super::can::Can;
 use super::input::{Input, Place, Problem};
-use super::model::Line;
-use super::report::Report;
-use super::{fgw, haproxy, verify, writer};
+use super::model::{Line, Model};
+use super::report::{Report, Row};
+use super::writer::Text;
+use super::{fgw, haproxy, nginx, verify, writer};
 
 /// The systems whose files are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     Fgw,
     Haproxy,
+    Plus,
+    StickyNg,
 }
 
 impl Dialect {
-    pub const ALL: &[(&str, Dialect)] = &[("haproxy", Dialect::Haproxy), ("fgw", Dialect::Fgw)];
+    pub const ALL: &[(&str, Dialect)] = &[
+        ("haproxy", Dialect::Haproxy),
+        ("fgw", Dialect::Fgw),
+        ("sticky-ng", Dialect::StickyNg),
+        ("plus", Dialect::Plus),
+    ];
 
     /// The dialect of a word of `--from`.
     pub fn named(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(name, _)| *name == word).map(|(_, d)| *d)
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Dialect::Fgw => "FGW",
-            Dialect::Haproxy => "HAProxy",
-        }
     }
 }
 
@@ -41,19 +42,47 @@ pub struct Converted {
 /// Converts the files of one system. `prefix` is where relative names of the output will start from.
 pub fn convert(dialect: Dialect, inputs: &[Input], can: Can, prefix: &Path) -> Result<Converted, Problem> {
     let mut report = Report::new(inputs);
-    let mut model = match dialect {
-        Dialect::Fgw => fgw::convert(inputs, can, &mut report)?,
-        Dialect::Haproxy => haproxy::convert(inputs, can, &mut report)?,
+    let r = &mut report;
+    let mut text = match dialect {
+        Dialect::Fgw => written(fgw::convert(inputs, can, r)?, inputs, "FGW", r),
+        Dialect::Haproxy => written(haproxy::convert(inputs, can, r)?, inputs, "HAProxy", r),
+        Dialect::Plus => nginx::plus(inputs, can, r)?,
+        Dialect::StickyNg => nginx::sticky_ng(inputs, can, r)?,
     };
-    report.sessions = model.sessions.clone();
-    // What nginx does by itself and these systems do not.
-    let unlike = [["access_log", "off"], ["client_max_body_size", "0"], ["proxy_redirect", "off"]];
-    model.http.splice(0..0, unlike.map(|words| Line::new(None, words)));
-    let mut text = writer::write(&model, inputs, dialect.title());
     let start = Place { file: 0, line: 1, column: 1 };
     let refused = verify::settle(&mut text, prefix)
         .map_err(|why| Problem::new(inputs, start, format!("the result would not load: {why}")))?;
-    report.rows.extend(refused);
+    refused.into_iter().for_each(|row| merge(&mut report.rows, row));
     report.rows.sort_by_key(|r| r.place);
     Ok(Converted { conf: text.join(), report })
+}
+
+/// What is Tengine's, sticky-module-ng's or tenrec's own, in the words of the open nginx 1.31.
+pub fn to_nginx(inputs: &[Input], can: Can) -> Result<Converted, Problem> {
+    let mut report = Report::new(inputs);
+    let text = nginx::stock(inputs, can, &mut report)?;
+    report.rows.sort_by_key(|r| r.place);
+    Ok(Converted { conf: text.join(), report })
+}
+
+fn written(mut model: Model, inputs: &[Input], title: &str, report: &mut Report) -> Text {
+    report.sessions = std::mem::take(&mut model.sessions);
+    // What nginx does by itself and these systems do not.
+    let unlike = [["access_log", "off"], ["client_max_body_size", "0"], ["proxy_redirect", "off"]];
+    model.http.splice(0..0, unlike.map(|words| Line::new(None, words)));
+    writer::write(&model, inputs, title)
+}
+
+/// A line that was refused after all: its row says so too.
+fn merge(rows: &mut Vec<Row>, row: Row) {
+    match rows.iter_mut().find(|r| r.place == row.place) {
+        Some(old) => {
+            old.class = old.class.max(row.class);
+            if !old.note.contains(&row.note) {
+                let glue = if old.note.is_empty() { "" } else { "; " };
+                old.note = format!("{}{glue}{}", old.note, row.note);
+            }
+        }
+        None => rows.push(row),
+    }
 }

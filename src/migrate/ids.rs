@@ -81,6 +81,67 @@ fn xxh64(bytes: &[u8]) -> u64 {
     hash ^ (hash >> 32)
 }
 
+/// A digest of sticky-module-ng's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Digest {
+    Md5,
+    Sha1,
+    HmacMd5(Vec<u8>),
+    HmacSha1(Vec<u8>),
+}
+
+impl Digest {
+    /// In lower-case hexadecimal digits.
+    pub(super) fn hex(&self, bytes: &[u8]) -> String {
+        use md5::Digest as _;
+        let digest: Vec<u8> = match self {
+            Digest::Md5 => md5::Md5::digest(bytes).to_vec(),
+            Digest::Sha1 => sha1::Sha1::digest(bytes).to_vec(),
+            Digest::HmacMd5(key) => hmac_of::<hmac::Hmac<md5::Md5>>(key, bytes),
+            Digest::HmacSha1(key) => hmac_of::<hmac::Hmac<sha1::Sha1>>(key, bytes),
+        };
+        digest.iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+fn hmac_of<M: hmac::Mac + hmac::digest::KeyInit>(key: &[u8], bytes: &[u8]) -> Vec<u8> {
+    let Ok(mut mac) = <M as hmac::Mac>::new_from_slice(key) else { return Vec::new() };
+    mac.update(bytes);
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// A peer's address as sticky-module-ng up to 1.2.6 hashes it: the bytes of Linux' `sockaddr` on a little-endian machine.
+pub(super) fn sockaddr(address: std::net::SocketAddr) -> Vec<u8> {
+    let port = address.port().to_be_bytes();
+    match address.ip() {
+        std::net::IpAddr::V4(ip) => [&[2, 0][..], &port, &ip.octets(), &[0; 8]].concat(),
+        std::net::IpAddr::V6(ip) => [&[10, 0][..], &port, &[0; 4], &ip.octets(), &[0; 4]].concat(),
+    }
+}
+
+/// F5's name for a pool member in the cookies `BIGipServer…`.
+pub(super) fn f5(address: std::net::SocketAddr, route_domain: Option<u32>) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let port = address.port();
+    match (address.ip(), route_domain) {
+        (std::net::IpAddr::V4(ip), None) => {
+            format!("{}.{}.0000", u32::from_le_bytes(ip.octets()), port.swap_bytes())
+        }
+        (std::net::IpAddr::V6(ip), None) => format!("vi{}.{}", hex(&ip.octets()), port.swap_bytes()),
+        (std::net::IpAddr::V4(ip), Some(n)) => {
+            format!("rd{n}o00000000000000000000ffff{}o{port}", hex(&ip.octets()))
+        }
+        (std::net::IpAddr::V6(ip), Some(n)) => format!("rd{n}o{}o{port}", hex(&ip.octets())),
+    }
+}
+
+/// ingress-nginx' cookie in its persistent mode.
+pub(super) fn ingress_persistent(backend: &str, endpoint: &str) -> String {
+    let md5 = |text: &str| Digest::Md5.hex(text.as_bytes());
+    let key = md5(&format!("{backend}{endpoint}"));
+    format!("{key}|{}", md5(&format!("{}{backend}", md5(backend))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +171,33 @@ mod tests {
         // The published vector of an input past one stripe.
         assert_eq!(xxh64(b""), 0xef46_db37_51d8_e999);
         assert_eq!(xxh64(b"Nobody inspects the spammish repetition"), 0xfbce_a83c_8a37_8bf1);
+    }
+
+    #[test]
+    fn ng_digests_are_those_of_the_sockaddr() {
+        for (address, value) in [
+            ("10.0.0.1:8080", "b68e14ae8eacb6f130cc095ed0cf69db"),
+            ("10.0.0.2:8080", "abe66d4738da9ea03eeb99abf1385dd7"),
+        ] {
+            assert_eq!(Digest::Md5.hex(&sockaddr(address.parse().unwrap())), value);
+        }
+        // RFC 2202, test case 2.
+        let key = || b"Jefe".to_vec();
+        let text = b"what do ya want for nothing?";
+        assert_eq!(Digest::HmacMd5(key()).hex(text), "750c783e6ab0b503eaa86e310a5db738");
+        assert_eq!(Digest::HmacSha1(key()).hex(text), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+    }
+
+    #[test]
+    fn f5_names_are_those_of_its_document() {
+        for (address, domain, value) in [
+            ("10.1.1.100:8080", None, "1677787402.36895.0000"),
+            ("10.20.0.11:80", None, "184554506.20480.0000"),
+            ("[2001:112::30]:80", None, "vi20010112000000000000000000000030.20480"),
+            ("192.0.2.1:80", Some(5), "rd5o00000000000000000000ffffc0000201o80"),
+            ("[2001:112::30]:80", Some(3), "rd3o20010112000000000000000000000030o80"),
+        ] {
+            assert_eq!(f5(address.parse().unwrap(), domain), value, "{address}");
+        }
     }
 }

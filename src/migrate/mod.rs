@@ -15,12 +15,13 @@ mod input;
 mod json;
 mod ledger;
 mod model;
+mod nginx;
 mod report;
 mod verify;
 mod writer;
 
 pub use can::Can;
-pub use convert::{Converted, Dialect, convert};
+pub use convert::{Converted, Dialect, convert, to_nginx};
 pub use input::{Input, Place, Problem};
 pub use report::{Class, Fate, Report, Row, Sessions};
 

@@ -42,7 +42,8 @@ pub(super) fn settle(text: &mut Text, prefix: &Path) -> Result<Vec<Row>, String>
         let blamed = number.and_then(|n| n.checked_sub(1)).and_then(|n| block(text, n));
         let Some(blamed) = blamed else { return Err(diag.message.clone()) };
         let note = format!("tenrec refuses what it became: {}", diag.message);
-        for (line, cite) in text.lines.get_mut(blamed).unwrap_or_default() {
+        let closes = closes(text, &blamed);
+        for (line, cite) in text.lines.get_mut(blamed.clone()).unwrap_or_default() {
             let body = line.trim_start();
             if body.is_empty() || body.starts_with('#') {
                 continue;
@@ -53,6 +54,9 @@ pub(super) fn settle(text: &mut Text, prefix: &Path) -> Result<Vec<Row>, String>
             }
             let indent = line.len() - body.len();
             line.insert_str(indent, "# refused: ");
+        }
+        if let Some(line) = closes {
+            text.lines.insert(blamed.end, (line, None));
         }
         if !rows.iter().any(|r| r.note == note) {
             let place = Place { file: 0, line: 1, column: 1 };
@@ -71,6 +75,11 @@ fn block(text: &Text, n: usize) -> Option<Range<usize>> {
     if body.starts_with('#') || depth(this) == 0 {
         return None;
     }
+    if body.starts_with("listen ") {
+        // Without it the server would listen somewhere else.
+        let head = (0..n).rev().find(|i| line(*i).is_some_and(|l| !l.trim().is_empty() && depth(l) < depth(this)))?;
+        return block(text, head);
+    }
     if body.ends_with(';') {
         return Some(n..n + 1);
     }
@@ -83,7 +92,28 @@ fn block(text: &Text, n: usize) -> Option<Range<usize>> {
     Some(n..to + 1)
 }
 
+/// A condition that refused requests keeps refusing when it cannot be asked: all of them.
+fn closes(text: &Text, blamed: &Range<usize>) -> Option<String> {
+    let lines = text.lines.get(blamed.clone())?;
+    let (first, _) = lines.first()?;
+    let body = first.trim_start();
+    let refuses = |(l, _): &(String, Option<Place>)| {
+        let l = l.trim_start();
+        l.starts_with("return 4") || l.starts_with("return 5") || l.starts_with("deny ")
+    };
+    let indent = first.len() - body.len();
+    (body.starts_with("if ") && lines.iter().any(refuses))
+        .then(|| format!("{}return 403; # nobody: the condition above cannot be asked", " ".repeat(indent)))
+}
+
 /// A line without the place that it comes from.
 fn code(body: &str) -> &str {
-    body.rsplit_once(" # ").map_or(body, |(code, _)| code)
+    let mut end = body.len();
+    while let Some((code, _)) = body.get(..end).and_then(|b| b.rsplit_once(" # ")) {
+        if code.ends_with([';', '{', '}']) {
+            return code;
+        }
+        end = code.len();
+    }
+    body
 }

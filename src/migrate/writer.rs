@@ -219,6 +219,6 @@ pub(super) fn quote(word: &str) -> String {
 }
 
 /// A name inside a comment.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
