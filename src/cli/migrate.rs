@@ -13,7 +13,11 @@ const DROPPED: u8 = 1;
 const FAILED: u8 = 2;
 
 pub(super) const FLAGS: &[Flag] = &[
-    Flag { name: "from", value: Some("SYSTEM"), about: "whose configuration it is: haproxy, fgw, sticky-ng, plus" },
+    Flag {
+        name: "from",
+        value: Some("SYSTEM"),
+        about: "whose configuration it is: haproxy, fgw, sticky-ng, plus, aliyun, tencent, f5",
+    },
     Flag {
         name: "to",
         value: Some("nginx"),
@@ -55,7 +59,9 @@ impl Args {
         let from = match (words.value("from"), to) {
             (None, Some(_)) => None,
             (Some(_), Some(_)) => {
-                return Err("--from and --to are two steps: convert to tenrec first, and that to nginx".to_owned());
+                return Err(
+                    "--from and --to are two steps: convert to tenrec first, and that to nginx".to_owned()
+                );
             }
             (None, None) => return Err(format!("--from=SYSTEM says whose configuration it is: {}", names())),
             (Some(word), None) => {

@@ -7,15 +7,18 @@ use super::input::{Input, Place, Problem};
 use super::model::{Line, Model};
 use super::report::{Report, Row};
 use super::writer::Text;
-use super::{fgw, haproxy, nginx, verify, writer};
+use super::{cloud, f5, fgw, haproxy, nginx, verify, writer};
 
 /// The systems whose files are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
+    Aliyun,
+    F5,
     Fgw,
     Haproxy,
     Plus,
     StickyNg,
+    Tencent,
 }
 
 impl Dialect {
@@ -24,6 +27,9 @@ impl Dialect {
         ("fgw", Dialect::Fgw),
         ("sticky-ng", Dialect::StickyNg),
         ("plus", Dialect::Plus),
+        ("aliyun", Dialect::Aliyun),
+        ("tencent", Dialect::Tencent),
+        ("f5", Dialect::F5),
     ];
 
     /// The dialect of a word of `--from`.
@@ -44,6 +50,9 @@ pub fn convert(dialect: Dialect, inputs: &[Input], can: Can, prefix: &Path) -> R
     let mut report = Report::new(inputs);
     let r = &mut report;
     let mut text = match dialect {
+        Dialect::Aliyun => written(cloud::aliyun(inputs, can, r)?, inputs, "Alibaba Cloud", r),
+        Dialect::Tencent => written(cloud::tencent(inputs, can, r)?, inputs, "Tencent Cloud", r),
+        Dialect::F5 => written(f5::convert(inputs, can, r)?, inputs, "BIG-IP", r),
         Dialect::Fgw => written(fgw::convert(inputs, can, r)?, inputs, "FGW", r),
         Dialect::Haproxy => written(haproxy::convert(inputs, can, r)?, inputs, "HAProxy", r),
         Dialect::Plus => nginx::plus(inputs, can, r)?,

@@ -34,6 +34,12 @@ impl Node {
         if let Value::Map(fields) = &self.value { fields } else { &[] }
     }
 
+    /// The highest number in it.
+    pub(super) fn last_id(&self) -> u32 {
+        let inside = self.items().iter().chain(self.fields().iter().map(|(_, n)| n));
+        inside.map(Node::last_id).max().unwrap_or(self.id)
+    }
+
     /// The items of a list; none of anything else.
     pub(super) fn items(&self) -> &[Node] {
         if let Value::List(items) = &self.value { items } else { &[] }

@@ -41,6 +41,15 @@ impl Ledger {
         self.all(node, Class::Dropped, note);
     }
 
+    /// Drops all that is inside, whatever was said of it before.
+    pub(super) fn give_up(&mut self, node: &Node, note: &str) {
+        if node.items().is_empty() && node.fields().is_empty() {
+            return self.mark(node, Class::Dropped, note);
+        }
+        node.items().iter().for_each(|n| self.give_up(n, note));
+        node.fields().iter().for_each(|(_, n)| self.give_up(n, note));
+    }
+
     pub(super) fn all(&mut self, node: &Node, class: Class, note: &str) {
         match &node.value {
             Value::List(items) if !items.is_empty() => items.iter().for_each(|n| self.all(n, class, note)),

@@ -7,7 +7,9 @@
 //! what nobody mapped is in it as dropped.
 
 mod can;
+mod cloud;
 mod convert;
+mod f5;
 mod fgw;
 mod haproxy;
 mod ids;

@@ -21,11 +21,22 @@ pub(super) struct Line {
     pub(super) cite: Option<Place>,
     /// What tenrec lacks to carry it out: it is written as a comment.
     pub(super) needs: Option<&'static str>,
+    /// The lines of a block.
+    pub(super) inside: Option<Vec<Line>>,
 }
 
 impl Line {
     pub(super) fn new<S: Into<String>>(cite: Option<Place>, words: impl IntoIterator<Item = S>) -> Self {
-        Self { words: words.into_iter().map(Into::into).collect(), cite, needs: None }
+        Self { words: words.into_iter().map(Into::into).collect(), cite, needs: None, inside: None }
+    }
+
+    /// A block with its lines.
+    pub(super) fn block<S: Into<String>>(
+        cite: Option<Place>,
+        words: impl IntoIterator<Item = S>,
+        inside: Vec<Line>,
+    ) -> Self {
+        Self { inside: Some(inside), ..Self::new(cite, words) }
     }
 
     /// The same, as a comment unless `can`.
@@ -74,6 +85,8 @@ pub(super) enum StickyKind {
     Cookie(Cookie),
     /// `sticky learn`, words after it.
     Learn(Vec<String>),
+    /// `sticky route`, words after it.
+    Route(Vec<String>),
 }
 
 /// `session_sticky`
@@ -91,6 +104,14 @@ pub(super) struct Session {
     pub(super) maxlife: Option<u64>,
     pub(super) fallback: bool,
     pub(super) plain: bool,
+    pub(super) secure: bool,
+    pub(super) httponly: bool,
+    pub(super) samesite: Option<String>,
+    /// With answers of 400 and above too.
+    pub(super) always: bool,
+    pub(super) nocache: bool,
+    pub(super) postonly: bool,
+    pub(super) preserve: bool,
 }
 
 impl Session {
@@ -106,6 +127,13 @@ impl Session {
             maxlife: None,
             fallback: true,
             plain: true,
+            secure: false,
+            httponly: false,
+            samesite: None,
+            always: false,
+            nocache: false,
+            postonly: false,
+            preserve: false,
         }
     }
 

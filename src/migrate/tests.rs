@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Can, Class, Dialect, Input, convert, verify};
+use super::{Can, Class, Converted, Dialect, Input, Problem, convert, to_nginx, verify};
 
 /// The fixtures say the same whatever the program learns to do.
 const FIXED: Can = Can {
@@ -30,16 +30,30 @@ fn fixtures(dialect: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Everything that converts: the systems, and out to nginx.
+fn ways() -> Vec<(&'static str, Option<Dialect>)> {
+    let mut ways: Vec<_> = Dialect::ALL.iter().map(|(name, d)| (*name, Some(*d))).collect();
+    ways.push(("to-nginx", None));
+    ways
+}
+
+fn run(way: Option<Dialect>, inputs: &[Input], can: Can) -> Result<Converted, Problem> {
+    match way {
+        Some(dialect) => convert(dialect, inputs, can, Path::new("/")),
+        None => to_nginx(inputs, can),
+    }
+}
+
 fn input(path: &Path, bytes: Vec<u8>) -> Input {
     Input { name: path.file_name().unwrap().to_string_lossy().into_owned(), bytes }
 }
 
 #[test]
 fn every_fixture_becomes_what_stands_beside_it() {
-    for (name, dialect) in Dialect::ALL {
+    for (name, way) in ways() {
         for path in fixtures(name) {
             let inputs = [input(&path, std::fs::read(&path).unwrap())];
-            let done = convert(*dialect, &inputs, FIXED, Path::new("/")).unwrap();
+            let done = run(way, &inputs, FIXED).unwrap();
             for (ending, text) in [("conf", done.conf), ("report", done.report.text())] {
                 let beside = path.with_extension(ending);
                 if std::env::var_os("TENREC_BLESS").is_some() {
@@ -59,10 +73,14 @@ fn every_output_loads_and_nothing_had_to_be_taken_out() {
             let inputs = [input(&path, std::fs::read(&path).unwrap())];
             let done = convert(*dialect, &inputs, Can::probe(), Path::new("/")).unwrap();
             let loaded = verify::load(&done.conf, Path::new("/"));
-            assert!(loaded.plan.is_some(), "{}: {:?}", path.display(), loaded.diags);
-            assert!(!done.conf.contains("# refused:"), "{}:\n{}", path.display(), done.conf);
+            // A host of the examples' is none here.
+            let bad = loaded.diags.iter().find(|d| d.severity.is_fatal() && !verify::of_the_machine(d));
+            assert!(bad.is_none(), "{}: {bad:?}\n{}", path.display(), done.conf);
+            // Where the words are the input's own, so are the warnings and what only the whole shows.
+            let own = matches!(*dialect, Dialect::Plus | Dialect::StickyNg);
+            assert!(own || !done.conf.contains("# refused:"), "{}:\n{}", path.display(), done.conf);
             let warned: Vec<_> = loaded.diags.iter().map(|d| &d.message).collect();
-            assert!(warned.is_empty(), "{}: {warned:?}", path.display());
+            assert!(own || warned.is_empty(), "{}: {warned:?}", path.display());
         }
     }
 }
@@ -70,18 +88,18 @@ fn every_output_loads_and_nothing_had_to_be_taken_out() {
 /// Half a file, a line twice or not at all, a byte that is another one: an output that loads or a message with a place.
 #[test]
 fn damaged_inputs_end_in_an_output_that_loads_or_a_place() {
-    for (name, dialect) in Dialect::ALL {
+    for (name, way) in ways() {
         for path in fixtures(name) {
             let bytes = std::fs::read(&path).unwrap();
             for damaged in damages(&bytes) {
                 let shown = String::from_utf8_lossy(&damaged).into_owned();
                 let inputs = [input(&path, damaged)];
-                match convert(*dialect, &inputs, Can::default(), Path::new("/")) {
+                match run(way, &inputs, Can::default()) {
                     Ok(done) => {
                         let loaded = verify::load(&done.conf, Path::new("/"));
                         let fatal = loaded.diags.iter().find(|d| d.severity.is_fatal());
                         assert!(
-                            fatal.is_none_or(|d| d.code == "host-not-found"),
+                            way.is_none() || fatal.is_none_or(verify::of_the_machine),
                             "{}: {fatal:?}\n{shown}\n=>\n{}",
                             path.display(),
                             done.conf
@@ -98,21 +116,24 @@ fn damaged_inputs_end_in_an_output_that_loads_or_a_place() {
     }
 }
 
+/// Some of all the ways to damage a text: cut, a line gone or twice, a byte another one. The same ones each time.
 fn damages(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let step = (bytes.len() / 60).max(1);
-    let mut out: Vec<Vec<u8>> = (0..bytes.len()).step_by(step).map(|n| bytes[..n].to_vec()).collect();
+    const EACH: usize = 8;
     let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').collect();
-    for i in 0..lines.len() {
+    let spread = |len: usize, i: usize| (i * len + (i * 7) % 13) / EACH % len.max(1);
+    let mut out = Vec::new();
+    for i in 0..EACH {
+        out.push(bytes[..spread(bytes.len(), i)].to_vec());
         let mut gone = lines.clone();
-        gone.remove(i);
+        gone.remove(spread(lines.len(), i));
         out.push(gone.concat());
         let mut twice = lines.clone();
-        twice.insert(i, lines[i]);
+        let at = spread(lines.len(), i + EACH / 2);
+        twice.insert(at, lines[at]);
         out.push(twice.concat());
-    }
-    for (i, at) in (0..bytes.len()).step_by(step).enumerate() {
         let mut other = bytes.to_vec();
-        other[at] = b"\xff{};\"$#\\ 9x\0\n"[i % 13];
+        let at = spread(bytes.len(), i);
+        other[at] = b"\xff{};\"$#\\ 9x\0\n"[(i + bytes.len()) % 13];
         out.push(other);
     }
     out
@@ -127,9 +148,9 @@ fn another_encoding_is_refused_where_it_begins() {
         (b"{\"Services\": {\n \"a\xe9\": {}}}", "a:2:4: ", "not UTF-8"),
         (b"{\n\0", "a:2:1: ", "zero byte"),
     ] {
-        for (_, dialect) in Dialect::ALL {
+        for (_, way) in ways() {
             let inputs = [Input { name: "a".to_owned(), bytes: bytes.to_vec() }];
-            let problem = convert(*dialect, &inputs, Can::default(), Path::new("/")).unwrap_err().to_string();
+            let problem = run(way, &inputs, Can::default()).unwrap_err().to_string();
             assert!(problem.starts_with(place) && problem.contains(message), "{problem}");
         }
     }

@@ -7,7 +7,7 @@ use super::input::Place;
 use super::report::{Class, Row};
 use super::writer::Text;
 use crate::compile::{self, Loaded};
-use crate::diag::Diags;
+use crate::diag::{Diag, Diags};
 use crate::source::Conf;
 use crate::syntax;
 
@@ -26,20 +26,24 @@ pub(super) fn load(text: &str, prefix: &Path) -> Loaded {
     compile::check(conf, prefix, diags)
 }
 
+/// Whether it is said of this machine: a host or a user may be known where the output will run.
+pub(super) fn of_the_machine(diag: &Diag) -> bool {
+    ["host not found", "getpwnam(", "getgrnam("].iter().any(|begin| diag.message.starts_with(begin))
+}
+
 /// Takes out what is refused until the rest loads. The rows say what was taken out; the error is what no line was to
 /// blame for.
 pub(super) fn settle(text: &mut Text, prefix: &Path) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for _ in 0..ROUNDS {
         let loaded = load(&text.join(), prefix);
-        // A host that this machine does not know may be known where the output will run.
-        let here = |code: &str| code == "host-not-found";
-        let Some(diag) = loaded.diags.iter().find(|d| d.severity.is_fatal() && !here(d.code)) else {
+        let Some(diag) = loaded.diags.iter().find(|d| d.severity.is_fatal() && !of_the_machine(d)) else {
             return Ok(rows);
         };
         let place = diag.at.or(diag.span.map(|s| (s.file, s.start)));
         let number = place.map(|(file, offset)| loaded.conf.map.file(file).line_col(offset).0 as usize);
-        let blamed = number.and_then(|n| n.checked_sub(1)).and_then(|n| block(text, n));
+        let number = number.and_then(|n| n.checked_sub(1)).or_else(|| user(text, &diag.message));
+        let blamed = number.and_then(|n| block(text, n));
         let Some(blamed) = blamed else { return Err(diag.message.clone()) };
         let note = format!("tenrec refuses what it became: {}", diag.message);
         let closes = closes(text, &blamed);
@@ -77,7 +81,9 @@ fn block(text: &Text, n: usize) -> Option<Range<usize>> {
     }
     if body.starts_with("listen ") {
         // Without it the server would listen somewhere else.
-        let head = (0..n).rev().find(|i| line(*i).is_some_and(|l| !l.trim().is_empty() && depth(l) < depth(this)))?;
+        let head = (0..n)
+            .rev()
+            .find(|i| line(*i).is_some_and(|l| !l.trim().is_empty() && depth(l) < depth(this)))?;
         return block(text, head);
     }
     if body.ends_with(';') {
@@ -90,6 +96,20 @@ fn block(text: &Text, n: usize) -> Option<Range<usize>> {
     }
     let to = (n + 1..text.lines.len()).find(edge)?;
     Some(n..to + 1)
+}
+
+/// The first line that uses a variable which the message says is unknown: nginx names no place for it.
+fn user(text: &Text, message: &str) -> Option<usize> {
+    let name = message.strip_prefix("unknown \"")?.strip_suffix("\" variable")?;
+    let uses = |line: &str| {
+        line.match_indices('$').any(|(at, _)| {
+            let rest = line.get(at + 1..).unwrap_or_default();
+            let rest = rest.strip_prefix('{').unwrap_or(rest);
+            let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            rest.strip_prefix(name).is_some_and(|after| !after.starts_with(word))
+        })
+    };
+    text.lines.iter().position(|(line, _)| !line.trim_start().starts_with('#') && uses(code(line)))
 }
 
 /// A condition that refused requests keeps refusing when it cannot be asked: all of them.

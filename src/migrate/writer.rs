@@ -86,6 +86,11 @@ impl Writer<'_> {
 
     fn line(&mut self, line: &Line) {
         let words: Vec<String> = line.words.iter().map(|w| quote(w)).collect();
+        if let Some(inside) = &line.inside {
+            self.open(&words.join(" "), line.cite);
+            inside.iter().for_each(|l| self.line(l));
+            return self.close();
+        }
         let body = format!("{};", words.join(" "));
         match line.needs {
             None => self.put(&body, line.cite),
@@ -108,6 +113,10 @@ impl Writer<'_> {
                 }
                 StickyKind::Learn(words) => {
                     ["sticky", "learn"].map(str::to_owned).into_iter().chain(words.clone()).collect()
+                }
+                StickyKind::Route(words) => {
+                    route = true;
+                    ["sticky", "route"].map(str::to_owned).into_iter().chain(words.clone()).collect()
                 }
             };
             self.line(&Line::new(sticky.cite, words));
@@ -161,6 +170,17 @@ fn session(s: &Session) -> Vec<String> {
         words.push("hash=plain".to_owned());
     }
     words.push(format!("fallback={}", if s.fallback { "on" } else { "off" }));
+    for (is, word) in [
+        (s.secure, "secure"),
+        (s.httponly, "httponly"),
+        (s.always, "always"),
+        (s.nocache, "nocache"),
+        (s.postonly, "postonly"),
+        (s.preserve, "preserve"),
+    ] {
+        words.extend(is.then(|| word.to_owned()));
+    }
+    words.extend(s.samesite.as_ref().map(|v| format!("samesite={v}")));
     words
 }
 

@@ -21,7 +21,7 @@ pub(super) fn convert(inputs: &[Input], can: Can, report: &mut Report) -> Result
     let mut next = 0;
     for file in 0..inputs.len() {
         let root = json::parse(inputs, file, next)?;
-        next = root.id + count(&root);
+        next = root.last_id() + 1;
         if !matches!(root.value, Value::Map(_)) {
             return Err(Problem::new(inputs, root.place, "an object is expected here"));
         }
@@ -125,11 +125,6 @@ impl Cx {
             }
         }
     }
-}
-
-fn count(node: &Node) -> u32 {
-    let inside: u32 = node.items().iter().map(count).sum();
-    1 + inside + node.fields().iter().map(|(_, n)| count(n)).sum::<u32>()
 }
 
 /// Puts `later` over `earlier`: maps are joined, anything else is replaced.

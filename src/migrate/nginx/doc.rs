@@ -297,8 +297,8 @@ impl Reader<'_> {
                 Part::Arg | Part::End => {}
             }
         }
-        while let (Some(mut head), Some(items)) = (heads.pop(), open.pop()) {
-            head.body = Body::Block(items);
+        while let Some(mut head) = heads.pop() {
+            head.body = Body::Block(open.pop().unwrap_or_default());
             open.last_mut().into_iter().for_each(|items| items.push(head.clone()));
         }
         Ok(open.pop().unwrap_or_default())
@@ -342,7 +342,10 @@ impl Reader<'_> {
                 const USUAL: &[&str] =
                     &["mime.types", "fastcgi_params", "uwsgi_params", "scgi_params", "proxy_params"];
                 if !USUAL.iter().any(|u| pattern.ends_with(u)) {
-                    item.mark(Class::Approximated, "read where it stands: give it as a further input to have it looked at");
+                    item.mark(
+                        Class::Approximated,
+                        "read where it stands: give it as a further input to have it looked at",
+                    );
                 }
             } else if let Some(inside) = item.inside_mut() {
                 let mut inner = std::mem::take(inside);
@@ -453,7 +456,13 @@ fn lines(items: &[Item], inputs: &[Input], depth: usize, out: &mut Text) {
 fn gone(item: &Item, indent: &str, source: &str, out: &mut Text) {
     let word = if item.class == Class::Dropped { "dropped" } else { "was" };
     out.lines.push((format!("{indent}# {word}: {}{source}", plain(&item.subject)), None));
-    for inner in item.inside().iter().filter(|i| !i.is_comment() && i.fate == Fate::Gone) {
-        gone(inner, &format!("{indent}#     ").replace("# #", "#"), "", out);
+    inner(item, indent, 1, out);
+}
+
+/// What was inside of what is gone.
+fn inner(item: &Item, indent: &str, depth: usize, out: &mut Text) {
+    for item in item.inside().iter().filter(|i| !i.is_comment() && i.fate == Fate::Gone) {
+        out.lines.push((format!("{indent}# {}{}", "    ".repeat(depth), plain(&item.subject)), None));
+        inner(item, indent, depth + 1, out);
     }
 }

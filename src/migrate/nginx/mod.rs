@@ -73,20 +73,6 @@ fn wrap(items: Vec<Item>) -> Vec<Item> {
     out
 }
 
-/// Calls `f` with every directive that is still there, outer ones first, and with the name of the block that holds it.
-fn each(items: &mut [Item], f: &mut impl FnMut(&mut Item, &str)) {
-    fn inner(items: &mut [Item], within: &str, f: &mut impl FnMut(&mut Item, &str)) {
-        for item in items.iter_mut().filter(|i| !i.is_comment() && i.fate != Fate::Gone) {
-            f(item, within);
-            if item.fate != Fate::Gone {
-                let name = item.name.clone();
-                inner(item.inside_mut().map_or(&mut [][..], |v| v), &name, f);
-            }
-        }
-    }
-    inner(items, "main", f);
-}
-
 /// Calls `f` with the directives of every block that is still there, with the block's name.
 fn blocks(items: &mut Vec<Item>, within: &str, f: &mut impl FnMut(&mut Vec<Item>, &str)) {
     f(items, within);

@@ -153,9 +153,8 @@ fn upstream_of(cx: &mut Cx<'_>, inside: &mut [Item], upstream: &str, hide: bool,
     let values = names(inside, &said.name);
     let short = values.iter().all(|v| v.as_ref().is_none_or(|v| v.len() <= LONGEST_ROUTE));
     let flags = said.secure || said.httponly;
-    let session = whom == For::Tenrec
-        && (!flags || cx.can.session_flags)
-        && (!backup || cx.can.session_backup);
+    let session =
+        whom == For::Tenrec && (!flags || cx.can.session_flags) && (!backup || cx.can.session_backup);
     // nginx's own md5 is that of the text.
     let native = said.name == Name::Text(Digest::Md5);
     let raw_session = session && said.name == Name::Raw;
@@ -173,17 +172,27 @@ fn upstream_of(cx: &mut Cx<'_>, inside: &mut [Item], upstream: &str, hide: bool,
                 server.changed();
             }
             Some(_) => server.mark(Class::Approximated, "its name in the cookie is too long for \"route=\""),
-            None => server.mark(Class::Approximated, "without a numeric address its name in the cookie is not known"),
+            None => server
+                .mark(Class::Approximated, "without a numeric address its name in the cookie is not known"),
         }
     }
     let kept = native || ((session || short) && lost.iter().any(|l| !l));
     let some = kept && !native && !raw_session && lost.iter().any(|l| *l);
     let why = if !kept {
-        format!("cookie \"{}\": the values are not those of the old one: each session is balanced anew once", said.cookie)
+        format!(
+            "cookie \"{}\": the values are not those of the old one: each session is balanced anew once",
+            said.cookie
+        )
     } else if some {
-        format!("cookie \"{}\": but for servers without a numeric address, which are balanced anew once", said.cookie)
+        format!(
+            "cookie \"{}\": but for servers without a numeric address, which are balanced anew once",
+            said.cookie
+        )
     } else if matches!(said.name, Name::Address(_)) {
-        format!("cookie \"{}\": the values of versions up to 1.2.6; newer forks hash the server's text", said.cookie)
+        format!(
+            "cookie \"{}\": the values of versions up to 1.2.6; newer forks hash the server's text",
+            said.cookie
+        )
     } else {
         format!("cookie \"{}\": the values are the same", said.cookie)
     };
@@ -196,7 +205,8 @@ fn upstream_of(cx: &mut Cx<'_>, inside: &mut [Item], upstream: &str, hide: bool,
     let Some(line) = inside.get_mut(at) else { return false };
     let hides = said.hide || hide;
     if session {
-        let mut words = vec!["session_sticky".to_owned(), format!("cookie={}", said.cookie), "mode=insert".to_owned()];
+        let mut words =
+            vec!["session_sticky".to_owned(), format!("cookie={}", said.cookie), "mode=insert".to_owned()];
         words.extend(hides.then(|| "option=indirect".to_owned()));
         words.extend(said.domain.as_ref().map(|d| format!("domain={d}")));
         words.push(format!("path={}", said.path));

@@ -58,7 +58,10 @@ fn unknown(item: &Item, whom: For) -> Option<String> {
 
 /// Blocks whose inside is data, not directives.
 pub(super) fn is_table(name: &str) -> bool {
-    matches!(name, "map" | "geo" | "split_clients" | "types" | "charset_map" | "match" | "limit_req_whitelist")
+    matches!(
+        name,
+        "map" | "geo" | "split_clients" | "types" | "charset_map" | "match" | "limit_req_whitelist"
+    )
 }
 
 /// Takes out what `whom` does not know.
@@ -157,4 +160,3 @@ fn dead_pass(items: &mut Vec<Item>) {
         }
     });
 }
-

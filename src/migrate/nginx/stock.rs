@@ -33,7 +33,10 @@ const SERVER_WORDS: &[&str] = &["backup", "down", "drain", "resolve"];
 fn line(item: &mut Item, within: &str) {
     match (item.name.as_str(), within) {
         _ if item.is_comment() => {}
-        ("check" | "check_http_send" | "check_http_expect_alive" | "check_keepalive_requests", "upstream")
+        (
+            "check" | "check_http_send" | "check_http_expect_alive" | "check_keepalive_requests",
+            "upstream",
+        )
         | ("check_fastcgi_param", "upstream") => {
             item.drop("nginx asks no server by itself; \"max_fails\" counts failures of requests");
         }
@@ -43,7 +46,10 @@ fn line(item: &mut Item, within: &str) {
         ("consistent_hash", "upstream") => {
             let key = item.arg(0).to_owned();
             item.become_words(["hash", &key, "consistent"]);
-            item.mark(Class::Approximated, "nginx's ring, not Tengine's: each client changes its server once");
+            item.mark(
+                Class::Approximated,
+                "nginx's ring, not Tengine's: each client changes its server once",
+            );
         }
         ("vnswrr" | "iwrr", "upstream") => {
             item.retire(Class::Approximated, "nginx's own round robin");
@@ -168,7 +174,9 @@ fn sessions(cx: &mut Cx<'_>, items: &mut Vec<Item>) {
             cx.report.sessions.push(Sessions { upstream: name, fate, why });
             // nginx takes the balancer first: a later one would take the stickiness away.
             let method = |i: &Item| {
-                ["least_conn", "ip_hash", "hash", "random", "consistent_hash", "least_time"].iter().any(|m| i.is(m))
+                ["least_conn", "ip_hash", "hash", "random", "consistent_hash", "least_time"]
+                    .iter()
+                    .any(|m| i.is(m))
             };
             inside.remove(at);
             let to = inside.iter().rposition(method).map_or(at, |m| at.max(m + 1)).min(inside.len());
@@ -192,7 +200,10 @@ fn session(line: &mut Item, said: &Said, inside: &mut [Item], upstream: &str) ->
         ];
         line.become_words(words);
         line.mark(Class::Approximated, "the application's cookie is learned and stays as it is");
-        return (Kept::Lost, format!("cookie \"{}\": it held the server's name, which nginx does not read", said.cookie));
+        return (
+            Kept::Lost,
+            format!("cookie \"{}\": it held the server's name, which nginx does not read", said.cookie),
+        );
     }
     let mut kept = true;
     if said.plain {
@@ -207,7 +218,10 @@ fn session(line: &mut Item, said: &Said, inside: &mut [Item], upstream: &str) ->
                 }
                 None => {
                     kept = false;
-                    server.mark(Class::Approximated, "its name does not fit into \"route=\": another one is made");
+                    server.mark(
+                        Class::Approximated,
+                        "its name does not fit into \"route=\": another one is made",
+                    );
                 }
             }
         }
@@ -221,10 +235,15 @@ fn session(line: &mut Item, said: &Said, inside: &mut [Item], upstream: &str) ->
     line.mark(Class::Approximated, "the cookie comes with every answer, of every status");
     let cookie = &said.cookie;
     if said.dated {
-        return (Kept::Lost, format!("cookie \"{cookie}\": nginx reads no dates in it: each session is balanced anew once"));
+        return (
+            Kept::Lost,
+            format!("cookie \"{cookie}\": nginx reads no dates in it: each session is balanced anew once"),
+        );
     }
     match (kept, said.plain) {
-        (true, true) => (Kept::KeptByAlias, format!("cookie \"{cookie}\": each server's \"route\" is its old name")),
+        (true, true) => {
+            (Kept::KeptByAlias, format!("cookie \"{cookie}\": each server's \"route\" is its old name"))
+        }
         (true, false) => (Kept::Kept, format!("cookie \"{cookie}\": the values are the same")),
         (false, _) => (Kept::Lost, format!("cookie \"{cookie}\": some servers have another name now")),
     }
