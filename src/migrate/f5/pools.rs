@@ -7,12 +7,15 @@ use super::super::report::Class;
 use super::read::{Entry, Object};
 use super::{Cx, leaf};
 
+/// A numeric address and its route domain.
+type Numeric = (SocketAddr, Option<u32>);
+
 /// A pool on its way to an upstream.
 pub(super) struct Pool<'o> {
     pub(super) object: &'o Object,
     pub(super) peers: Vec<Peer>,
     /// Beside each peer: its address with the route domain, where it is numeric.
-    pub(super) addresses: Vec<Option<(SocketAddr, Option<u32>)>>,
+    pub(super) addresses: Vec<Option<Numeric>>,
     pub(super) method: Option<Line>,
     pub(super) lines: Vec<Line>,
 }
@@ -107,7 +110,7 @@ fn member(
     member: &Entry,
     weights: bool,
     priorities: &mut Vec<u32>,
-) -> Option<(Peer, Option<(SocketAddr, Option<u32>)>)> {
+) -> Option<(Peer, Option<Numeric>)> {
     let Some((host, domain, port)) = endpoint(&member.key) else {
         cx.account.all(member, Class::Dropped, "a member is \"address:port\"");
         return None;

@@ -49,9 +49,7 @@ fn one<'o>(cx: &mut Cx<'o>, object: &'o Object, ports: &BTreeMap<u16, usize>) ->
         cx.account.object(object, Class::Exact, "it is disabled: not opened");
         return None;
     }
-    let Some(kind) = traffic(cx, object) else {
-        return None;
-    };
+    let kind = traffic(cx, object)?;
     cx.account.mark(object.place, Class::Exact, "");
     let alone = ports.get(&port).is_some_and(|n| *n == 1);
     let wild = matches!(host.as_str(), "0.0.0.0" | "any" | "any6" | "::" | "0");
