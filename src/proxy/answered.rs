@@ -244,7 +244,7 @@ impl<'a> Exchange<'a> {
             return;
         }
         self.conn.set_pace(None);
-        let slot = || self.mine.balance(self.upstream?)?.0.slot(peer?).cloned();
+        let slot = || self.of?.shared.slot(peer?).cloned();
         let seat = slot().map(|slot| Seat::new(self.mine, slot));
         let websocket =
             self.req.head.get(KnownField::Upgrade).is_some_and(|u| u.eq_ignore_ascii_case(b"websocket"));

@@ -169,7 +169,7 @@ impl<'s> Choice<'s> {
     pub(super) fn draining(&self) -> Option<&'s Slot> {
         match self {
             Self::Balanced(s) => s.draining(),
-            Self::Single { .. } => None,
+            Self::Listed { .. } => None,
         }
     }
 
