@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use super::support::daemon::{Daemon, Program};
-use super::support::eventually;
+use super::support::{eventually, skipped};
 
 fn run(dir: &Path, args: &[&str], input: &str) -> Output {
     let mut command = Command::new(Program::Tenrec.path());
@@ -241,10 +241,38 @@ fn a_test_tells_what_becomes_of_the_running_sessions() {
     );
     // What runs after a reload is what the next test compares with, whatever became of the file.
     daemon.signal("HUP");
-    daemon.rewrite(&conf("server 127.0.0.1:3; server 127.0.0.1:1;", "        server 127.0.0.1:3;\n"));
     eventually("the record of the new configuration", || {
-        let told = test(&daemon);
-        (told["sessions"][1]["kept"] == true)
-            .then(|| assert_eq!(fates(&told)[..2], ["127.0.0.1:3 kept", "127.0.0.1:1 kept"]))
+        (test(&daemon)["sessions"][1]["kept"] == true).then_some(())
     });
+    daemon.rewrite(&conf("server 127.0.0.1:3;", "        server 127.0.0.1:3;\n"));
+    let told = test(&daemon);
+    assert_eq!(fates(&told)[..2], ["127.0.0.1:3 kept", "127.0.0.1:1 lost"]);
+    assert_eq!(told["sessions"][1]["kept"], true);
+}
+
+#[test]
+fn a_person_gets_advice_and_then_the_verdict() {
+    let name = "-t on a terminal";
+    let dir = tempfile::tempdir().unwrap();
+    let conf = "events {}\nhttp {\n    sendfile on;\n    upstream a {\n        session_sticky maxage=60 maxidle=30;\n        \
+                server 127.0.0.1:1;\n    }\n}\n";
+    std::fs::create_dir(dir.path().join("logs")).unwrap();
+    std::fs::write(dir.path().join("n.conf"), conf).unwrap();
+    for more in ["", " --level=semantic"] {
+        let program = Program::Tenrec.path().display();
+        let line = format!("{program} -t -p {0}/ -c {0}/n.conf{more}", dir.path().display());
+        let Ok(output) =
+            Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output()
+        else {
+            return skipped(name, "no script(1) here");
+        };
+        let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+        assert!(output.status.success(), "{text}");
+        assert!(text.contains("S12") && text.contains("maxage=60"), "{text}");
+        assert!(text.contains("sendfile") && text.contains("accepted and ignored"), "{text}");
+        assert!(text.trim_end().ends_with("test is successful"), "{text}");
+        // A script that reads the output gets nginx's lines alone.
+        let piped = run(dir.path(), &["-p", ".", "-c", "n.conf"], "");
+        assert!(!told(&piped).contains("S12") && !told(&piped).contains("sendfile"), "{}", told(&piped));
+    }
 }

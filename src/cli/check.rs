@@ -17,6 +17,7 @@ use crate::source::{self, Conf};
 use crate::sys;
 
 use super::args::Args;
+use super::ignored;
 use super::impact;
 use super::place::Place;
 use super::report::{Format, Report};
@@ -225,6 +226,17 @@ fn is_around(conf: &Conf, diag: &Diag) -> bool {
     !matches!(diag.code, "open-failed" | "read-failed") && diag.at.is_some_and(|(file, _)| of(file))
 }
 
+/// What a person is told beside nginx's lines: advice on sessions, what is accepted without effect, and what becomes of
+/// the sessions that are.
+pub(super) fn advice(conf: &Conf, impacts: &[Impact]) -> String {
+    let mut out = String::new();
+    for finding in lint(conf) {
+        let text = render_long(&conf.map, &finding.diag);
+        out += &format!("{} {}\n", finding.diag.code, text.strip_prefix("nginx: ").unwrap_or(&text));
+    }
+    out + &ignored::text(conf) + &impact::text(impacts)
+}
+
 /// Prints it all and returns the exit code.
 fn tell(
     args: &Args,
@@ -253,6 +265,9 @@ fn tell(
         out += &line;
         out.push('\n');
     }
+    if long && !failed && !args.quiet && level > Level::Syntax {
+        out += &advice(conf, impacts.unwrap_or_default());
+    }
     let name = main.display();
     if failed {
         out += &format!("nginx: configuration file {name} test failed\n");
@@ -260,9 +275,6 @@ fn tell(
         out += &format!("nginx: the configuration file {name} syntax is ok\n");
         if level > Level::Syntax {
             out += &format!("nginx: configuration file {name} test is successful\n");
-            if long {
-                out += &impact::text(impacts.unwrap_or_default());
-            }
         }
     }
     sys::write_stderr(out.as_bytes());

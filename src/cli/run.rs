@@ -14,7 +14,7 @@ use crate::sys::{self, Signal};
 
 use super::args::{Args, Control};
 use super::check;
-use super::ignored;
+use super::check::advice;
 use super::impact;
 use super::place::Place;
 use super::sub;
@@ -105,11 +105,11 @@ fn run(argv: Vec<OsString>) -> u8 {
         return failed();
     }
     if !args.quiet {
-        say(&format!("configuration file {conf} test is successful"));
         if terminal {
-            sys::write_stderr(ignored::text(&loaded.conf).as_bytes());
-            sys::write_stderr(impact::text(&impact::of(&plan).unwrap_or_default()).as_bytes());
+            let impacts = impact::of(&plan).unwrap_or_default();
+            sys::write_stderr(advice(&loaded.conf, &impacts).as_bytes());
         }
+        say(&format!("configuration file {conf} test is successful"));
     }
     if args.dump { dump(&loaded) } else { 0 }
 }
