@@ -6,6 +6,9 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
+use super::chash::murmur2;
+use super::least_time::Metric;
+use super::slow::WHOLE;
 use super::state::{Local, Rule, Shared, Weights};
 use super::verdict::Verdict;
 
@@ -20,7 +23,16 @@ pub(super) enum Decider {
     Hash { hash: u32, round: u32, misses: u32, key: SmallVec<[u8; 64]> },
     Consistent { point: u32, misses: u32 },
     LeastConn,
-    Random { two: bool, misses: u32, seed: u64 },
+    LeastTime { metric: Metric, inflight: bool },
+    ConsistentHash { hash: u32 },
+    Random { two: Option<By>, misses: u32, seed: u64 },
+}
+
+/// Which of two random peers is the better one.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum By {
+    Conns,
+    Time(Metric),
 }
 
 impl Decider {
@@ -49,8 +61,11 @@ impl Decider {
                 Self::Consistent { point: shared.ring.as_ref().map_or(0, |r| r.find(key)), misses: 0 }
             }
             Rule::LeastConn => Self::LeastConn,
-            Rule::Random => Self::Random { two: false, misses: 0, seed },
-            Rule::RandomTwo => Self::Random { two: true, misses: 0, seed },
+            Rule::LeastTime { metric, inflight } => Self::LeastTime { metric, inflight },
+            Rule::ConsistentHash => Self::ConsistentHash { hash: murmur2(key) },
+            Rule::Random => Self::Random { two: None, misses: 0, seed },
+            Rule::RandomTwo => Self::Random { two: Some(By::Conns), misses: 0, seed },
+            Rule::RandomLeastTime(metric) => Self::Random { two: Some(By::Time(metric)), misses: 0, seed },
             Rule::RoundRobin | Rule::Hash | Rule::Consistent => Self::RoundRobin,
         }
     }
@@ -98,6 +113,12 @@ impl Decider {
                 }
             }
             Self::LeastConn if !view.shared.single() => return view.least_conn(),
+            Self::LeastTime { metric, inflight } if !view.shared.single() => {
+                return view.least_time(*metric, *inflight);
+            }
+            Self::ConsistentHash { hash } if !view.backup => {
+                return view.shared.points.as_ref()?.find(*hash, |ix| view.usable(ix));
+            }
             Self::Random { two, misses, seed } => {
                 let mut first = None;
                 while several && *misses <= MISSES {
@@ -107,16 +128,18 @@ impl Decider {
                         continue;
                     }
                     match first {
-                        None if *two => {
+                        None if two.is_some() => {
                             first = Some(ix);
                             *misses += 1;
                         }
-                        Some(other) if view.busier(ix, other) => return Some(other),
+                        Some(other) if two.is_some_and(|by| view.busier(by, ix, other)) => {
+                            return Some(other);
+                        }
                         _ => return Some(ix),
                     }
                 }
             }
-            Self::RoundRobin | Self::LeastConn => {}
+            Self::RoundRobin | Self::LeastConn | Self::LeastTime { .. } | Self::ConsistentHash { .. } => {}
         }
         view.weighted(view.range(), None)
     }
@@ -137,7 +160,10 @@ pub(super) struct View<'a> {
     pub(super) local: &'a Local,
     pub(super) backup: bool,
     pub(super) tried: &'a [u64],
+    /// Seconds.
     pub(super) now: i64,
+    /// The same, milliseconds.
+    pub(super) ms: i64,
     /// The peers' slots must be asked.
     pub(super) troubled: bool,
 }
@@ -189,8 +215,9 @@ impl View<'_> {
                 continue;
             }
             let mut w = self.local.get(ix);
-            w.current += w.effective;
-            total += w.effective;
+            let gain = w.effective * self.part(ix);
+            w.current += gain;
+            total += gain;
             if w.effective < self.shared.state(ix).weight {
                 w.effective += 1;
             }
@@ -205,35 +232,81 @@ impl View<'_> {
         Some(ix)
     }
 
-    /// More connections for its weight.
-    fn busier(&self, ix: usize, than: usize) -> bool {
-        self.load(ix, than) > self.load(than, ix)
+    /// What a peer has of each unit of its weight: 1, and parts of [`WHOLE`] where weights grow.
+    fn part(&self, ix: usize) -> i64 {
+        match self.shared.slow.get(ix) {
+            None => 1,
+            Some(slow) => slow.part(&self.shared.state(ix).slot, self.ms),
+        }
     }
 
-    /// Connections of `ix` scaled so that they compare with those of `other`.
-    fn load(&self, ix: usize, other: usize) -> u64 {
-        let conns = self.shared.state(ix).conns.load(std::sync::atomic::Ordering::Relaxed);
-        u64::from(conns) * self.shared.state(other).weight.unsigned_abs()
+    /// The unit of weights in the round.
+    pub(super) fn unit(&self) -> u64 {
+        if self.shared.slow.is_empty() { 1 } else { WHOLE.unsigned_abs() }
     }
 
-    fn least_conn(&self) -> Option<usize> {
-        let mut usable = self.range().filter(|ix| self.usable(*ix));
-        let mut best = usable.next()?;
+    /// A peer's weight as it is now.
+    fn weight(&self, ix: usize) -> u64 {
+        self.shared.state(ix).weight.unsigned_abs() * self.part(ix).unsigned_abs()
+    }
+
+    fn conns(&self, ix: usize) -> u32 {
+        self.shared.state(ix).conns.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// More to do for its weight.
+    fn busier(&self, by: By, ix: usize, than: usize) -> bool {
+        let todo = |ix| match by {
+            By::Conns => u64::from(self.conns(ix)),
+            By::Time(metric) => self.estimate(metric, ix),
+        };
+        todo(ix).saturating_mul(self.weight(than)) > todo(than).saturating_mul(self.weight(ix))
+    }
+
+    fn estimate(&self, metric: Metric, ix: usize) -> u64 {
+        let (peer, pace) = (self.shared.state(ix), &self.shared.paces[ix]);
+        let since = self.now - peer.checked.load(std::sync::atomic::Ordering::Relaxed);
+        let rested = if since > peer.fail_timeout { since / peer.fail_timeout.saturating_add(1) } else { 0 };
+        pace.estimate(metric, self.conns(ix), rested)
+    }
+
+    /// The usable peer with least to do for its weight; of several they go round.
+    fn least(&self, todo: impl Fn(usize) -> u64) -> Option<usize> {
+        let all: SmallVec<[(usize, u64); 16]> =
+            self.range().filter(|ix| self.usable(*ix)).map(|ix| (ix, todo(ix))).collect();
+        let less = |a: (usize, u64), b: (usize, u64)| {
+            let of = |(_, todo): (usize, u64), (other, _)| todo.saturating_mul(self.weight(other));
+            of(a, b).cmp(&of(b, a))
+        };
+        let mut best = *all.first()?;
         let mut many = false;
-        for ix in usable {
-            let (mine, least) = (self.load(ix, best), self.load(best, ix));
-            if mine < least {
-                best = ix;
-                many = false;
-            } else if mine == least {
-                many = true;
+        for one in all.iter().skip(1) {
+            match less(*one, best) {
+                std::cmp::Ordering::Less => (best, many) = (*one, false),
+                std::cmp::Ordering::Equal => many = true,
+                std::cmp::Ordering::Greater => {}
             }
         }
         if !many {
             // nginx takes an empty sum off the weight here, which is nothing.
-            return Some(best);
+            return Some(best.0);
         }
-        let equal = (best..self.range().end).filter(|ix| self.load(*ix, best) == self.load(best, *ix));
-        self.weighted(equal, None)
+        let equal = all.iter().filter(|one| one.0 >= best.0 && less(**one, best).is_eq());
+        self.weighted(equal.map(|one| one.0), None)
+    }
+
+    fn least_time(&self, metric: Metric, inflight: bool) -> Option<usize> {
+        self.least(|ix| {
+            if inflight {
+                self.shared.paces[ix].look(self.ms.unsigned_abs());
+            }
+            self.estimate(metric, ix)
+        })
+    }
+
+    fn least_conn(&self) -> Option<usize> {
+        // Where a weight grows, the request itself counts: no connection at all is little for any weight.
+        let growing = !self.shared.slow.is_empty() && self.range().any(|ix| self.part(ix) < WHOLE);
+        self.least(|ix| u64::from(self.conns(ix)) + u64::from(growing))
     }
 }

@@ -17,15 +17,19 @@
 //!
 //! A connection kept from before that turns out closed is no failure of the peer: connect anew without `finish`.
 
+mod chash;
 mod decide;
+mod least_time;
 mod ring;
 mod selection;
+mod slow;
 mod state;
 mod verdict;
 
 #[cfg(test)]
 mod tests;
 
+pub use least_time::Times;
 pub use selection::{NoPeer, Outcome, Request, Selection};
 pub use state::{Local, PeerView, Shared};
 pub use verdict::Verdict;

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use smallvec::{SmallVec, smallvec};
 
 use super::decide::{Decider, View};
-use super::state::{Local, Pins, Shared, Weights};
+use super::least_time::{Metric, Times};
+use super::state::{Local, Pins, Rule, Shared, Weights};
 use super::verdict::Verdict;
 use crate::plan::PeerId;
 use crate::zone::Slot;
@@ -66,6 +67,8 @@ pub struct Selection<'s> {
     strict: bool,
     tries: u32,
     current: Option<usize>,
+    /// When the attempt began, where requests under way count; milliseconds.
+    waiting: Option<u64>,
     pin_verdict: Option<Verdict>,
 }
 
@@ -78,9 +81,15 @@ impl<'s> Selection<'s> {
             backup_pin: request.backup_pin.map(PeerId::ix).filter(|ix| *ix < shared.len()),
             tried: smallvec![0; shared.len().div_ceil(64).max(1)],
             backup: false,
-            strict: request.pin.is_some() && (request.strict || shared.pins == Pins::Strict),
+            strict: request.pin.is_some()
+                && match shared.pins {
+                    Pins::Strict => true,
+                    Pins::Prefer => request.strict,
+                    Pins::Weigh => false,
+                },
             tries: if request.max_tries == 0 { all } else { all.min(request.max_tries) },
             current: None,
+            waiting: None,
             pin_verdict: None,
             shared,
             local,
@@ -89,10 +98,16 @@ impl<'s> Selection<'s> {
 
     /// The peer of the next attempt; its connection is counted until [`Self::finish`].
     pub fn next(&mut self, now: i64) -> Result<PeerId, NoPeer> {
+        self.next_at(now.saturating_mul(1000))
+    }
+
+    /// The same; `ms` is the time in milliseconds.
+    pub fn next_at(&mut self, ms: i64) -> Result<PeerId, NoPeer> {
+        let now = secs(ms);
         debug_assert!(self.current.is_none(), "an attempt is finished before the next");
         self.give_back();
         loop {
-            let ix = self.choose(now)?;
+            let ix = self.choose(ms)?;
             if !self.shared.state(ix).acquire() {
                 // Another thread took the last connection: now it is full for this one too.
                 continue;
@@ -103,6 +118,12 @@ impl<'s> Selection<'s> {
                 peer.checked.store(now, Relaxed);
             }
             self.current = Some(ix);
+            if let Rule::LeastTime { inflight: true, .. } = self.shared.rule
+                && let Some(pace) = self.shared.paces.get(ix)
+            {
+                pace.begin(ms.unsigned_abs());
+                self.waiting = Some(ms.unsigned_abs());
+            }
             return Ok(PeerId(ix as u32));
         }
     }
@@ -140,7 +161,34 @@ impl<'s> Selection<'s> {
 
     /// Ends the attempt. `true`: the peer has now failed often enough to be left alone for `fail_timeout`.
     pub fn finish(&mut self, outcome: Outcome, now: i64) -> bool {
+        self.finish_at(outcome, now.saturating_mul(1000), None)
+    }
+
+    /// The head of the answer came after so many milliseconds. Of use where `least_time header inflight` is.
+    pub fn head(&mut self, time: u64) {
+        if let Rule::LeastTime { metric: Metric::Header, inflight: true } = self.shared.rule
+            && let Some(pace) = self.current.and_then(|ix| self.shared.paces.get(ix))
+        {
+            pace.header(time);
+            if let Some(began) = self.waiting.take() {
+                pace.end(began);
+            }
+        }
+    }
+
+    /// [`Self::finish`] at a time in milliseconds. `times` are those of an exchange that got an answer.
+    pub fn finish_at(&mut self, outcome: Outcome, ms: i64, times: Option<Times>) -> bool {
+        let now = secs(ms);
         let Some(ix) = self.current else { return false };
+        if let (Outcome::Done, Some(times), Some(pace)) = (outcome, times, self.shared.paces.get(ix)) {
+            // Only answers count: who fails fast is not fast.
+            pace.response(times.response);
+            let noted =
+                matches!(self.shared.rule, Rule::LeastTime { metric: Metric::Header, inflight: true });
+            if !noted {
+                pace.header(times.header);
+            }
+        }
         let peer = self.shared.state(ix);
         let mut disabled = false;
         if self.shared.single() {
@@ -161,7 +209,13 @@ impl<'s> Selection<'s> {
                 && peer.fails.load(Relaxed) != 0
             {
                 // It was let out again after its time and has passed.
-                peer.fails.store(0, Relaxed);
+                let fails = peer.fails.swap(0, Relaxed);
+                if peer.max_fails != 0
+                    && fails >= peer.max_fails
+                    && let Some(slow) = self.shared.slow.get(ix)
+                {
+                    slow.back(ms);
+                }
             }
             self.tries = self.tries.saturating_sub(1);
             if self.strict {
@@ -172,13 +226,13 @@ impl<'s> Selection<'s> {
         disabled
     }
 
-    fn view(&self, now: i64) -> View<'_> {
-        view(self.shared, self.local, self.backup, &self.tried, now)
+    fn view(&self, ms: i64) -> View<'_> {
+        view(self.shared, self.local, self.backup, &self.tried, ms)
     }
 
-    fn choose(&mut self, now: i64) -> Result<usize, NoPeer> {
+    fn choose(&mut self, ms: i64) -> Result<usize, NoPeer> {
         if let Some(ix) = self.pin {
-            let view = self.view(now);
+            let view = self.view(ms);
             if !view.tried(ix) {
                 self.pin_verdict = Some(view.verdict(ix));
             }
@@ -186,27 +240,27 @@ impl<'s> Selection<'s> {
         if let Some(ix) = self.pin
             && self.shared.pins != Pins::Weigh
         {
-            if self.view(now).usable_pinned(ix) {
+            if self.view(ms).usable_pinned(ix) {
                 return Ok(ix);
             }
             if self.strict {
                 return Err(NoPeer::PinnedAway);
             }
         }
-        if let Some(ix) = self.choose_in_group(now) {
+        if let Some(ix) = self.choose_in_group(ms) {
             return Ok(ix);
         }
         if !self.backup && !self.shared.group(true).range.is_empty() {
             self.backup = true;
-            return self.choose_in_group(now).ok_or(NoPeer::NoLive);
+            return self.choose_in_group(ms).ok_or(NoPeer::NoLive);
         }
         Err(NoPeer::NoLive)
     }
 
-    fn choose_in_group(&mut self, now: i64) -> Option<usize> {
+    fn choose_in_group(&mut self, ms: i64) -> Option<usize> {
         let Self { shared, local, decider, pin, backup_pin, tried, backup, .. } = self;
         let (shared, local) = (*shared, *local);
-        let view = view(shared, local, *backup, tried, now);
+        let view = view(shared, local, *backup, tried, ms);
         let pin = if *backup { backup_pin.or(*pin) } else { *pin };
         let pin = pin.filter(|ix| {
             shared.pins == Pins::Weigh && shared.is_backup(*ix) == *backup && view.usable_pinned(*ix)
@@ -219,6 +273,7 @@ impl<'s> Selection<'s> {
         if let Decider::RoundRobin = decider {
             // One pinned request in a row is paid for; a flood of them must not starve the peer of new sessions.
             let low = shared.state(ix).weight.unsigned_abs().abs_diff(shared.group(*backup).total_weight);
+            let low = low.saturating_mul(view.unit());
             if local.get(ix).current > -i64::try_from(low).unwrap_or(i64::MAX) {
                 return view.weighted(view.range(), Some(ix));
             }
@@ -229,12 +284,19 @@ impl<'s> Selection<'s> {
     fn give_back(&mut self) {
         if let Some(ix) = self.current.take() {
             self.shared.state(ix).release();
+            if let (Some(began), Some(pace)) = (self.waiting.take(), self.shared.paces.get(ix)) {
+                pace.end(began);
+            }
         }
     }
 }
 
-fn view<'v>(shared: &'v Shared, local: &'v Local, backup: bool, tried: &'v [u64], now: i64) -> View<'v> {
-    View { shared, local, backup, tried, now, troubled: shared.troubled() }
+fn view<'v>(shared: &'v Shared, local: &'v Local, backup: bool, tried: &'v [u64], ms: i64) -> View<'v> {
+    View { shared, local, backup, tried, now: secs(ms), ms, troubled: shared.troubled() }
+}
+
+fn secs(ms: i64) -> i64 {
+    ms.div_euclid(1000)
 }
 
 impl Drop for Selection<'_> {

@@ -4,7 +4,10 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
 
+use super::chash::Points;
+use super::least_time::{Metric, Pace};
 use super::ring::Ring;
+use super::slow::SlowStart;
 use super::verdict::Verdict;
 use crate::plan::{Method, PeerId, Sticky, Template, Upstream};
 use crate::zone::{Slot, Slots};
@@ -18,6 +21,11 @@ pub struct Shared {
     backup: Group,
     pub(super) rule: Rule,
     pub(super) ring: Option<Ring>,
+    pub(super) points: Option<Points>,
+    /// A peer each where times count, else empty.
+    pub(super) paces: Box<[Pace]>,
+    /// A peer each where one has `slow_start` and the balancer knows it, else empty.
+    pub(super) slow: Box<[SlowStart]>,
     key: Option<Template>,
     pub(super) pins: Pins,
     slots: Slots,
@@ -33,6 +41,20 @@ pub(super) enum Rule {
     LeastConn,
     Random,
     RandomTwo,
+    RandomLeastTime(Metric),
+    LeastTime {
+        metric: Metric,
+        /// Requests under way count as well.
+        inflight: bool,
+    },
+    ConsistentHash,
+}
+
+impl Rule {
+    /// The balancers that `slow_start` concerns.
+    fn grows(self) -> bool {
+        matches!(self, Self::RoundRobin | Self::LeastConn | Self::LeastTime { .. })
+    }
 }
 
 /// How much a pin weighs.
@@ -110,7 +132,14 @@ impl Shared {
             Method::LeastConn => (Rule::LeastConn, None),
             Method::Random { two: false } => (Rule::Random, None),
             Method::Random { two: true } => (Rule::RandomTwo, None),
+            Method::RandomLeastTime { last_byte } => (Rule::RandomLeastTime(metric(*last_byte)), None),
+            Method::LeastTime { last_byte, inflight } => {
+                (Rule::LeastTime { metric: metric(*last_byte), inflight: *inflight }, None)
+            }
+            Method::ConsistentHash(key) => (Rule::ConsistentHash, Some(key.clone())),
         };
+        let timed = matches!(rule, Rule::LeastTime { .. } | Rule::RandomLeastTime(_));
+        let slow = rule.grows() && upstream.peers.iter().any(|p| !p.slow_start.is_zero());
         let pins = match &upstream.sticky {
             Some(Sticky::Tengine(s)) if !s.fallback => Pins::Strict,
             Some(Sticky::Ng(s)) if !s.fallback => Pins::Strict,
@@ -121,6 +150,9 @@ impl Shared {
             primary: Group::new(&peers, 0..primary),
             backup: Group::new(&peers, primary..peers.len()),
             ring: (rule == Rule::Consistent).then(|| Ring::new(&upstream.peers[..primary])),
+            points: (rule == Rule::ConsistentHash).then(|| Points::new(&upstream.peers[..primary])),
+            paces: peers.iter().filter(|_| timed).map(|_| Pace::default()).collect(),
+            slow: upstream.peers.iter().filter(|_| slow).map(|p| SlowStart::new(p.slow_start)).collect(),
             peers,
             rule,
             key,
@@ -197,6 +229,10 @@ impl Shared {
     pub(super) fn is_backup(&self, ix: usize) -> bool {
         self.backup.range.contains(&ix)
     }
+}
+
+fn metric(last_byte: bool) -> Metric {
+    if last_byte { Metric::LastByte } else { Metric::Header }
 }
 
 impl Group {

@@ -64,6 +64,11 @@ pub fn upstream(block: &settings::Upstream, diags: &mut Diags, make: Templates<'
         settings::Method::Hash { key, consistent: true } => Method::HashConsistent(template(key)),
         settings::Method::LeastConn => Method::LeastConn,
         settings::Method::Random { two } => Method::Random { two: *two },
+        settings::Method::RandomLeastTime { last_byte } => Method::RandomLeastTime { last_byte: *last_byte },
+        settings::Method::LeastTime { last_byte, inflight } => {
+            Method::LeastTime { last_byte: *last_byte, inflight: *inflight }
+        }
+        settings::Method::ConsistentHash(key) => Method::ConsistentHash(template(key)),
     };
     let variables = |names: &[Box<str>], make: Templates<'_>| {
         names.iter().map(|name| make(Source::Variable(name))).collect()
@@ -121,6 +126,7 @@ pub fn implicit(name: &str, port: u16, addrs: Vec<PeerAddr>) -> Upstream {
             weight: 1,
             max_fails: 1,
             fail_timeout: Duration::from_secs(10),
+            slow_start: Duration::ZERO,
             max_conns: 0,
             down: false,
             backup: false,
@@ -241,6 +247,7 @@ fn peer(server: &settings::Server, addr: PeerAddr) -> Peer {
         weight: server.weight,
         max_fails: server.max_fails,
         fail_timeout: server.fail_timeout,
+        slow_start: server.slow_start,
         max_conns: server.max_conns,
         down: server.down,
         backup: server.backup,

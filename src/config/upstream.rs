@@ -40,6 +40,17 @@ pub enum Method {
     Random {
         two: bool,
     },
+    /// `random two least_time=`
+    RandomLeastTime {
+        last_byte: bool,
+    },
+    /// `least_time`
+    LeastTime {
+        last_byte: bool,
+        inflight: bool,
+    },
+    /// Tengine's `consistent_hash`: the key as written.
+    ConsistentHash(Box<[u8]>),
 }
 
 /// One `server` line.
@@ -53,6 +64,8 @@ pub struct Server {
     pub max_fails: u32,
     /// Default 10 s.
     pub fail_timeout: Duration,
+    /// How long a peer that has come back takes to its whole weight; 0, the default: no time.
+    pub slow_start: Duration,
     /// Connections at once; 0, the default: any number.
     pub max_conns: u32,
     pub down: bool,
@@ -148,12 +161,22 @@ pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
                 upstream.balance(&mut say, Method::Hash { key: dir.arg(0).into(), consistent });
             }
             "random" => {
-                for (i, (word, known)) in dir.args().iter().zip([&b"two"[..], b"least_conn"]).enumerate() {
-                    if *word.value != *known {
-                        say.emerg(i, format!("invalid parameter \"{}\"", show(&word.value)));
-                    }
+                let method = random(&mut say);
+                upstream.balance(&mut say, method);
+            }
+            "least_time" => {
+                if matches!(upstream.method, Method::LeastTime { .. }) {
+                    say.directive(0, "is duplicate");
                 }
-                upstream.balance(&mut say, Method::Random { two: !dir.args().is_empty() });
+                if let Some(method) = least_time(&mut say) {
+                    upstream.balance(&mut say, method);
+                }
+            }
+            "consistent_hash" => {
+                if let Err(e) = values::template(dir.arg(0)) {
+                    say.emerg(0, e.to_string());
+                }
+                upstream.balance(&mut say, Method::ConsistentHash(dir.arg(0).into()));
             }
             "zone" => upstream.zone(&mut say),
             "keepalive" | "keepalive_requests" | "keepalive_time" | "keepalive_timeout" => {
@@ -290,9 +313,53 @@ impl Upstream {
     }
 }
 
-/// What balancers named before a `server` line forbid on it.
+/// `header|last_byte [inflight]`
+fn least_time(say: &mut Say<'_, '_>) -> Option<Method> {
+    let dir = say.dir;
+    let inflight = match dir.args().get(1) {
+        None => false,
+        Some(word) if *word.value == *b"inflight" => true,
+        Some(word) => {
+            say.emerg(1, format!("invalid parameter \"{}\"", show(&word.value)));
+            return None;
+        }
+    };
+    match dir.arg(0) {
+        b"header" => Some(Method::LeastTime { last_byte: false, inflight }),
+        b"last_byte" => Some(Method::LeastTime { last_byte: true, inflight }),
+        other => {
+            say.emerg(0, format!("invalid value \"{}\"", show(other)));
+            None
+        }
+    }
+}
+
+/// `[two [least_conn | least_time=header|last_byte]]`
+fn random(say: &mut Say<'_, '_>) -> Method {
+    let dir = say.dir;
+    let args: Vec<&[u8]> = dir.args().iter().map(|w| &w.value[..]).collect();
+    let wrong = match args[..] {
+        [] => return Method::Random { two: false },
+        [b"two"] | [b"two", b"least_conn"] => return Method::Random { two: true },
+        [b"two", b"least_time=header"] => return Method::RandomLeastTime { last_byte: false },
+        [b"two", b"least_time=last_byte"] => return Method::RandomLeastTime { last_byte: true },
+        [b"two", ..] => 1,
+        _ => 0,
+    };
+    say.emerg(wrong, format!("invalid parameter \"{}\"", show(dir.arg(wrong))));
+    Method::Random { two: true }
+}
+
+/// What balancers named before a `server` line forbid on it: backups, and a weight that grows.
 fn forbids_backup(method: &Method) -> bool {
-    matches!(method, Method::IpHash | Method::Hash { .. } | Method::Random { .. })
+    match method {
+        Method::RoundRobin | Method::LeastConn | Method::LeastTime { .. } => false,
+        Method::IpHash
+        | Method::Hash { .. }
+        | Method::ConsistentHash(_)
+        | Method::Random { .. }
+        | Method::RandomLeastTime { .. } => true,
+    }
 }
 
 fn server(say: &mut Say<'_, '_>, method: &Method) -> Option<Server> {
@@ -302,6 +369,7 @@ fn server(say: &mut Say<'_, '_>, method: &Method) -> Option<Server> {
         weight: 1,
         max_fails: 1,
         fail_timeout: Duration::from_secs(10),
+        slow_start: Duration::ZERO,
         max_conns: 0,
         down: false,
         backup: false,
@@ -347,6 +415,10 @@ fn parameter(server: &mut Server, text: &[u8], method: &Method) -> Result<(), Wr
         Some((b"max_conns=", v)) => server.max_conns = small(v)?,
         Some((b"fail_timeout=", v)) => {
             server.fail_timeout = Duration::from_secs(values::sec(v).ok_or(Wrong::Invalid)?);
+        }
+        Some((b"slow_start=", _)) if forbids_backup(method) => return Err(Wrong::NotWithMethod),
+        Some((b"slow_start=", v)) => {
+            server.slow_start = Duration::from_millis(values::msec(v).ok_or(Wrong::Invalid)?);
         }
         Some((b"id=", v)) => server.id = (!v.is_empty()).then(|| v.into()),
         Some((b"route=", [])) => return Err(Wrong::Says("route is empty")),

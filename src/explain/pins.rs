@@ -169,6 +169,7 @@ pub(super) fn how(upstream: &Upstream) -> Option<&'static str> {
         (None, Method::IpHash) => "ip_hash",
         (None, Method::Hash(_)) => "hash",
         (None, Method::HashConsistent(_)) => "hash consistent",
+        (None, Method::ConsistentHash(_)) => "consistent_hash",
         (None, _) => return None,
     })
 }

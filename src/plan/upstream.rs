@@ -45,6 +45,8 @@ pub struct Peer {
     /// 0: failures are not counted.
     pub max_fails: u32,
     pub fail_timeout: Duration,
+    /// `slow_start=`: how long a peer that has come back takes to its whole weight; 0: no time.
+    pub slow_start: Duration,
     /// 0: no limit.
     pub max_conns: u32,
     pub down: bool,
@@ -68,7 +70,20 @@ pub enum Method {
     Hash(Template),
     HashConsistent(Template),
     LeastConn,
-    Random { two: bool },
+    Random {
+        two: bool,
+    },
+    /// `random two least_time=`: of two the one with the shorter time; `last_byte` is false: until the head.
+    RandomLeastTime {
+        last_byte: bool,
+    },
+    /// `least_time header|last_byte [inflight]`
+    LeastTime {
+        last_byte: bool,
+        inflight: bool,
+    },
+    /// Tengine's `consistent_hash`.
+    ConsistentHash(Template),
 }
 
 /// How a session stays with its peer.

@@ -65,7 +65,9 @@ fn sessions(plan: &Plan) -> Vec<String> {
                 (Some(Sticky::Route(_)), _) => "by a route in the request".to_owned(),
                 (Some(Sticky::Learn(s)), _) => format!("as learned (zone {})", s.zone),
                 (None, Method::IpHash) => "by the client's address".to_owned(),
-                (None, Method::Hash(_) | Method::HashConsistent(_)) => "by a hash".to_owned(),
+                (None, Method::Hash(_) | Method::HashConsistent(_) | Method::ConsistentHash(_)) => {
+                    "by a hash".to_owned()
+                }
                 (None, _) => return None,
             };
             let (name, peers) = (&upstream.name, upstream.peers.len());

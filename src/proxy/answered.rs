@@ -2,7 +2,7 @@
 
 use super::answer::AnswerPlan;
 use super::destination::Choice;
-use super::exchange::{Exchange, Outcome, unix_secs};
+use super::exchange::{Exchange, Outcome};
 use super::relay::{End, Relay, Settings};
 use super::report::{Action, Os, connection_level};
 use super::session::Moment;
@@ -66,7 +66,7 @@ impl<'a> Exchange<'a> {
         let status = self.req.upstream_head.status;
         self.end_attempt(Some(&link), status);
         self.learn(peer, Moment::End);
-        choice.finish(Ending::Done, unix_secs());
+        choice.finish(Ending::Done, self.req.attempts.last());
         if let (Some(upstream), Some(peer)) = (self.upstream, peer)
             && self.out.sent_all
             && link.is_reusable()

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::target::UriPart;
-use crate::balance::{self, NoPeer, Outcome, Selection};
+use crate::balance::{self, NoPeer, Outcome, Selection, Times};
+use crate::http::Attempt;
 use crate::plan::{PeerAddr, PeerId, Plan, Proxy, ProxyTo, Upstream, UpstreamId};
+use crate::rt::clock;
 use crate::values::{self, Host};
 use crate::vars::{self, Source};
 use crate::zone::Slot;
@@ -154,9 +156,9 @@ impl<'s> Choice<'s> {
         Self::Listed { of, next: 0, tries: if max_tries == 0 { all } else { all.min(max_tries) } }
     }
 
-    pub(super) fn next(&mut self, now: i64) -> Result<Turn, NoPeer> {
+    pub(super) fn next(&mut self) -> Result<Turn, NoPeer> {
         match self {
-            Self::Balanced(s) => s.next(now).map(Turn::Peer),
+            Self::Balanced(s) => s.next_at(now()).map(Turn::Peer),
             Self::Listed { of, next, .. } if *next < *of => {
                 *next += 1;
                 Ok(Turn::Nth(*next - 1))
@@ -181,14 +183,29 @@ impl<'s> Choice<'s> {
         }
     }
 
-    /// `true`: the peer is left alone from now on.
-    pub(super) fn finish(&mut self, outcome: Outcome, now: i64) -> bool {
+    /// The head of the answer is there, after so many milliseconds.
+    pub(super) fn head(&mut self, took: u64) {
+        if let Self::Balanced(s) = self {
+            s.head(took);
+        }
+    }
+
+    /// `true`: the peer is left alone from now on. `attempt` is the one that ends.
+    pub(super) fn finish(&mut self, outcome: Outcome, attempt: Option<&Attempt>) -> bool {
         match self {
-            Self::Balanced(s) => s.finish(outcome, now),
+            Self::Balanced(s) => {
+                let times =
+                    attempt.and_then(|a| Some(Times { header: a.header_ms?, response: a.response_ms? }));
+                s.finish_at(outcome, now(), times)
+            }
             Self::Listed { of, tries, .. } => {
                 *tries = if *of == 1 { 0 } else { tries.saturating_sub(1) };
                 *of > 1 && outcome == Outcome::Failed
             }
         }
     }
+}
+
+fn now() -> i64 {
+    i64::try_from(clock::unix_millis()).unwrap_or(i64::MAX)
 }

@@ -163,7 +163,7 @@ impl<'a> Exchange<'a> {
 
     /// One peer's turn; `None`: another one is to be asked.
     async fn one_peer(&mut self, choice: &mut Choice<'_>, destination: &Destination) -> Option<Outcome> {
-        let turn = match choice.next(unix_secs()) {
+        let turn = match choice.next() {
             Ok(turn) => turn,
             Err(none) => {
                 self.req.note(|| Event::NoPeer(none));
@@ -193,6 +193,9 @@ impl<'a> Exchange<'a> {
             match self.ask(addr, name, kept, &mut link).await {
                 Ok(()) => {
                     let link = link?;
+                    if let Some(took) = self.req.attempts.last().and_then(|a| a.header_ms) {
+                        choice.head(took);
+                    }
                     match self.judge(choice) {
                         Some(fault) => break (fault, Some(link)),
                         None => return Some(self.answered(link, choice, peer).await),
@@ -211,12 +214,12 @@ impl<'a> Exchange<'a> {
                 Err(Ended::Gone(status)) => {
                     self.end_attempt(link.as_deref(), 0);
                     self.learn(peer, Moment::End);
-                    choice.finish(Ending::Done, unix_secs());
+                    choice.finish(Ending::Done, self.req.attempts.last());
                     return Some(Outcome::Gone(status));
                 }
                 Err(Ended::Status(status)) => {
                     self.end_attempt(link.as_deref(), 0);
-                    choice.finish(Ending::Done, unix_secs());
+                    choice.finish(Ending::Done, self.req.attempts.last());
                     return Some(Outcome::Error(status));
                 }
             }
@@ -224,7 +227,7 @@ impl<'a> Exchange<'a> {
         self.end_attempt(link.as_deref(), fault.status());
         drop(link);
         let ending = if fault.blames_peer() { Ending::Failed } else { Ending::Next };
-        if choice.finish(ending, unix_secs()) {
+        if choice.finish(ending, self.req.attempts.last()) {
             let action = self.out.action;
             self.log(Severity::Warn, action, format_args!("upstream server temporarily disabled"));
         }

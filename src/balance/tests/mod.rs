@@ -3,6 +3,7 @@
 mod pins;
 mod rounds;
 mod threads;
+mod times;
 mod vectors;
 mod verdicts;
 
@@ -24,6 +25,7 @@ fn peer(ix: usize, weight: u32) -> Peer {
         weight,
         max_fails: 1,
         fail_timeout: Duration::from_secs(10),
+        slow_start: Duration::ZERO,
         max_conns: 0,
         down: false,
         backup: false,

@@ -22,7 +22,9 @@ fn check(row: &Value, method: Method, request: Request<'_>) {
     };
     let mut up = upstream(&numbers("weights"));
     up.method = method;
-    for ((peer, server), down) in up.peers.iter_mut().zip(&servers).zip(numbers("down")) {
+    let down = if row["down"].is_null() { vec![0; servers.len()] } else { numbers("down") };
+    for (i, ((peer, server), down)) in up.peers.iter_mut().zip(&servers).zip(down).enumerate() {
+        peer.id = row["ids"][i].as_str().map(Into::into);
         peer.name = (*server).into();
         peer.server = (*server).into();
         peer.down = down != 0;
@@ -68,5 +70,14 @@ fn consistent_hash_chooses_as_nginx() {
     for row in rows(include_str!("../../../fixtures/vectors/hash_consistent.json")) {
         let key = row["key"].as_str().unwrap().as_bytes();
         check(&row, Method::HashConsistent(Template::text(*b"k")), Request { key, ..Request::default() });
+    }
+}
+
+/// As observed on Tengine 3.2.
+#[test]
+fn consistent_hash_chooses_as_tengine() {
+    for row in rows(include_str!("../../../fixtures/vectors/consistent_hash.json")) {
+        let key = row["key"].as_str().unwrap().as_bytes();
+        check(&row, Method::ConsistentHash(Template::text(*b"k")), Request { key, ..Request::default() });
     }
 }

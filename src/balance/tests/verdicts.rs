@@ -17,6 +17,9 @@ fn methods() -> Vec<Method> {
         Method::LeastConn,
         Method::Random { two: false },
         Method::Random { two: true },
+        Method::RandomLeastTime { last_byte: true },
+        Method::LeastTime { last_byte: false, inflight: true },
+        Method::ConsistentHash(key()),
     ]
 }
 

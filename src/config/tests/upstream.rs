@@ -312,3 +312,35 @@ fn sticky_is_read_as_nginx_reads_it() {
     let lines: Vec<String> = diags.iter().map(|d| render_nginx(&conf.map, d)).collect();
     assert_eq!(lines, ["nginx: [emerg] sticky zone \"z\" is already used in upstream \"u\" in f:2"]);
 }
+
+#[test]
+fn balancers_by_time_are_read_and_what_they_forbid_is_said() {
+    let method = |line: &str| {
+        let (up, said) = block(&format!("{line} server a;"));
+        assert!(said.is_empty(), "{line}: {said:?}");
+        up.method
+    };
+    assert_eq!(method("least_time header;"), Method::LeastTime { last_byte: false, inflight: false });
+    assert_eq!(
+        method("least_time last_byte inflight;"),
+        Method::LeastTime { last_byte: true, inflight: true }
+    );
+    assert_eq!(method("random two least_conn;"), Method::Random { two: true });
+    assert_eq!(method("random two least_time=last_byte;"), Method::RandomLeastTime { last_byte: true });
+    assert_eq!(method("consistent_hash $uri;"), Method::ConsistentHash((*b"$uri").into()));
+    let (up, wrong) = block("server a slow_start=30s backup; least_time header; server b slow_start=1500ms;");
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let takes: Vec<_> = up.servers.iter().map(|s| s.slow_start.as_millis()).collect();
+    assert_eq!(takes, [30_000, 1500]);
+    for (lines, expect) in [
+        ("least_time first_byte;", "invalid value \"first_byte\""),
+        ("least_time header outflight;", "invalid parameter \"outflight\""),
+        ("random three;", "invalid parameter \"three\""),
+        ("random two least_time=first;", "invalid parameter \"least_time=first\""),
+        ("server b slow_start=x;", "invalid parameter \"slow_start=x\""),
+        ("ip_hash; server b slow_start=1s;", "balancing method does not support parameter \"slow_start=1s\""),
+        ("consistent_hash $a; server b backup;", "balancing method does not support parameter \"backup\""),
+    ] {
+        assert_eq!(said(lines), [format!("[emerg] {expect} in f:2")], "{lines}");
+    }
+}

@@ -28,6 +28,7 @@ fn server(address: &str) -> settings::Server {
         weight: 1,
         max_fails: 1,
         fail_timeout: std::time::Duration::from_secs(10),
+        slow_start: std::time::Duration::ZERO,
         max_conns: 0,
         down: false,
         backup: false,
