@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod crossplane;
 mod dump;
+mod explain;
 mod fmt;
 mod ignored;
 mod impact;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::sys;
 
-use super::{dump, fmt, lint, migrate};
+use super::{dump, explain, fmt, lint, migrate};
 
 /// One subcommand, as help, completions and the manual tell it.
 pub(super) struct Command {
@@ -18,11 +18,23 @@ pub(super) struct Command {
     run: fn(Words) -> Result<u8, String>,
 }
 
-/// `--NAME`, or `--NAME=VALUE`.
+/// `--NAME`, or `--NAME=VALUE`; a name of one letter: `-N`, or `-N VALUE`.
 pub(super) struct Flag {
     pub(super) name: &'static str,
     pub(super) value: Option<&'static str>,
     pub(super) about: &'static str,
+}
+
+impl Flag {
+    /// As help and the manual show it: `--format=json`, `-c FILE`.
+    pub(super) fn shown(&self) -> String {
+        match (self.name.len(), self.value) {
+            (1, Some(value)) => format!("-{} {value}", self.name),
+            (1, None) => format!("-{}", self.name),
+            (_, Some(value)) => format!("--{}={value}", self.name),
+            (_, None) => format!("--{}", self.name),
+        }
+    }
 }
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -37,6 +49,14 @@ pub(super) const COMMANDS: &[Command] = &[
             Flag { name: "directory", value: Some("DIR"), about: "with --build: write the files below DIR" },
         ],
         run: dump::run,
+    },
+    Command {
+        name: "explain",
+        operands: "'GET https://host/path'",
+        about: "say where a request goes and why, with the code that serves: socket, server, location, rewrites, session, \
+                peer, and the heads that the backend and the client get; nothing is connected to",
+        flags: explain::FLAGS,
+        run: explain::run,
     },
     Command {
         name: "fmt",
@@ -84,33 +104,50 @@ impl Words {
         self.given.iter().rev().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
+    /// All values given, in their order.
+    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &OsString> {
+        self.given.iter().filter(move |(n, _)| *n == name).map(|(_, value)| value)
+    }
+
     fn read(flags: &'static [Flag], args: &[OsString]) -> Result<Self, String> {
         let mut out = Self::default();
-        let mut rest = args.iter();
-        while let Some(word) = rest.next() {
+        let mut words = args.iter();
+        while let Some(word) = words.next() {
             let bytes = word.as_bytes();
             if bytes == b"--" {
-                out.operands.extend(rest.by_ref().cloned());
+                out.operands.extend(words.by_ref().cloned());
             } else if let Some(option) = bytes.strip_prefix(b"--") {
                 let (name, value) = match option.iter().position(|&b| b == b'=') {
                     Some(at) => (&option[..at], option.get(at + 1..)),
                     None => (option, None),
                 };
-                let Some(flag) = flags.iter().find(|f| f.name.as_bytes() == name) else {
+                let Some(flag) = flags.iter().find(|f| f.name.len() > 1 && f.name.as_bytes() == name) else {
                     return Err(format!("unknown option \"{}\"", word.to_string_lossy()));
                 };
                 let value = match (flag.value, value) {
                     (None, None) => OsString::new(),
                     (None, Some(_)) => return Err(format!("option \"--{}\" takes no value", flag.name)),
                     (Some(_), Some(value)) => std::ffi::OsStr::from_bytes(value).to_owned(),
-                    (Some(what), None) => match rest.next() {
+                    (Some(what), None) => match words.next() {
                         Some(next) => next.clone(),
                         None => return Err(format!("option \"--{}\" requires {what}", flag.name)),
                     },
                 };
                 out.given.push((flag.name, value));
-            } else if bytes.len() > 1 && bytes.starts_with(b"-") {
-                return Err(format!("unknown option \"{}\"", word.to_string_lossy()));
+            } else if let [b'-', letter, rest @ ..] = bytes {
+                let Some(flag) = flags.iter().find(|f| f.name.as_bytes() == [*letter]) else {
+                    return Err(format!("unknown option \"{}\"", word.to_string_lossy()));
+                };
+                let value = match (flag.value, rest) {
+                    (None, []) => OsString::new(),
+                    (None, _) => return Err(format!("unknown option \"{}\"", word.to_string_lossy())),
+                    (Some(what), []) => match words.next() {
+                        Some(next) => next.clone(),
+                        None => return Err(format!("option \"-{}\" requires {what}", flag.name)),
+                    },
+                    (Some(_), value) => std::ffi::OsStr::from_bytes(value).to_owned(),
+                };
+                out.given.push((flag.name, value));
             } else {
                 out.operands.push(word.clone());
             }
@@ -148,10 +185,7 @@ fn help(command: &Command) -> String {
         out += "\nOptions:\n";
     }
     for flag in command.flags {
-        let name = match flag.value {
-            Some(value) => format!("--{}={value}", flag.name),
-            None => format!("--{}", flag.name),
-        };
+        let name = flag.shown();
         out += &format!("  {name:<22} {}\n", flag.about);
     }
     out

@@ -148,7 +148,7 @@ impl Names {
             names.push((group, self.define(name)));
         }
         let groups = code.captures_len().saturating_sub(1);
-        Some(Regex { pattern: text.into(), code, names, groups })
+        Some(Regex { pattern: text.into(), caseless: pattern.caseless, code, names, groups })
     }
 
     /// The slots by number; a name that is used and never defined is said, at the end of `http`.

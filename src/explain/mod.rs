@@ -2,7 +2,22 @@
 //! May use: everything but cli and migrate.
 //! Never touches: peers (none is asked), listening sockets, logs, the running process.
 
+mod ask;
+mod engine;
+mod listen;
 pub mod pins;
+mod report;
+mod search;
+mod steps;
+mod upstream;
+mod words;
+
+pub use ask::{Answer, Ask, Listen, Malformed, Scheme};
+pub use engine::{Asked, Engine, Outcome};
+pub use listen::Socket;
+pub use report::{Field, Report, Response};
+pub use steps::Step;
+pub use upstream::{Attempt, Passed, Peer, Session};
 
 #[cfg(test)]
 mod tests;

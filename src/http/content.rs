@@ -81,7 +81,7 @@ pub(super) fn try_files(req: &mut Request, thread: &ThreadState, tries: &TryFile
         }
         let meta = std::fs::metadata(open_path(&full));
         let found = || meta.as_ref().is_ok_and(|m| m.is_dir() == one.dir);
-        req.note(|| Event::Try { path: full.clone(), found: found() });
+        req.note(|| Event::Try { path: full.clone(), dir: one.dir, found: found() });
         match meta {
             Err(e) => {
                 if !is_missing(&e) && e.raw_os_error().is_some() {

@@ -81,6 +81,7 @@ pub enum Event {
     /// A file or a directory of `try_files`.
     Try {
         path: Vec<u8>,
+        dir: bool,
         found: bool,
     },
     /// The last one of `try_files`.

@@ -159,6 +159,8 @@ fixed_vars! {
 pub struct Regex {
     /// The pattern as written, without `~` or `~*`.
     pub pattern: Box<str>,
+    /// Written with `~*`.
+    pub caseless: bool,
     pub code: pcre2::bytes::Regex,
     /// Named groups: group number and the slot it fills.
     pub names: Vec<(usize, SlotId)>,
