@@ -12,6 +12,7 @@ mod differential;
 mod directive_fixtures;
 mod directives;
 mod dump;
+mod explain;
 mod faults;
 mod fmt;
 mod framing;

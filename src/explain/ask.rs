@@ -3,8 +3,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::http::status_line;
+use crate::values;
+
 /// A client's port when nobody says one.
 const PORT: u16 = 49_152;
+/// The longest body of a supposed answer.
+const BODY: usize = 1024 * 1024;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +168,13 @@ impl Ask {
     }
 
     pub fn add_answer_header(&mut self, text: &[u8]) -> Result<(), Malformed> {
-        self.answer.headers.push(field(text)?);
+        let (name, value) = field(text)?;
+        if name.eq_ignore_ascii_case(b"content-length")
+            && values::number(&value).is_none_or(|n| n > BODY as u64)
+        {
+            return malformed(format!("the Content-Length of the supposed answer is a number up to {BODY}"));
+        }
+        self.answer.headers.push((name, value));
         self.answer.said = true;
         Ok(())
     }
@@ -205,19 +216,26 @@ impl Ask {
 }
 
 impl Answer {
-    /// The answer as a backend would send it. Nothing is in its body, and it says so unless its head says otherwise.
+    /// The answer as a backend would send it. Its body is empty unless its head says that it is not.
     pub(super) fn bytes(&self) -> Vec<u8> {
-        let mut out = format!("HTTP/1.1 {} \r\n", self.status).into_bytes();
-        let framed = |n: &[u8]| {
-            n.eq_ignore_ascii_case(b"content-length") || n.eq_ignore_ascii_case(b"transfer-encoding")
-        };
+        let reason = status_line(self.status).map_or_else(|| self.status.to_string(), str::to_owned);
+        let mut out = format!("HTTP/1.1 {reason}\r\n").into_bytes();
+        let mut framed = false;
+        let mut body = Vec::new();
         for (name, value) in &self.headers {
             line(&mut out, name, value);
+            if name.eq_ignore_ascii_case(b"transfer-encoding") {
+                (framed, body) = (true, b"0\r\n\r\n".to_vec());
+            } else if name.eq_ignore_ascii_case(b"content-length") {
+                let length = values::number(value).and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+                (framed, body) = (true, vec![b' '; length.min(BODY)]);
+            }
         }
-        if !self.headers.iter().any(|(n, _)| framed(n)) && !matches!(self.status, 204 | 304) {
+        if !framed && !matches!(self.status, 204 | 304) {
             line(&mut out, b"Content-Length", b"0");
         }
         out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&body);
         out
     }
 }

@@ -59,7 +59,7 @@ impl Engine {
     pub fn new(plan: Arc<Plan>) -> Result<Self, String> {
         let why = |e: io::Error| e.to_string();
         let tables = Tables::open(&plan, &Tables::default()).map_err(|e| format!("{e:?}"))?;
-        let slots = Slots::private().map_err(why)?;
+        let slots = Slots::private();
         let runtime = rt::runtime().map_err(why)?;
         let serving = Serving::alone(plan.clone(), State { tables, slots });
         // Each request meets peers of its own.

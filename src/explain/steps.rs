@@ -6,7 +6,7 @@ use super::engine::Outcome;
 use super::search;
 use super::words::{Names, rule, text, uri};
 use crate::http::{Event, NamedBy, Rewritten};
-use crate::plan::{ListenEntry, LocMatch};
+use crate::plan::LocMatch;
 
 /// One step: what it is, a sentence about it, lines below that, and the same for a program.
 #[derive(Debug, Clone, PartialEq)]
@@ -250,19 +250,21 @@ fn content(content: &crate::plan::Content) -> &'static str {
 fn named_by(names: &Names<'_>, outcome: &Outcome, by: NamedBy) -> (&'static str, String) {
     let host = text(outcome.request.head.host().unwrap_or_default());
     let entry = outcome.request.conn.listen_entry(names.plan);
-    let of = |list: fn(&ListenEntry) -> &Vec<(Box<[u8]>, crate::plan::ServerId)>, len: usize| {
-        let all = entry.map(list).into_iter().flatten();
-        all.map(|(name, _)| text(name))
-            .find(|n| n.len() == len && (host.ends_with(n.as_str()) || host.starts_with(n.as_str())))
+    let named = |head: bool, len: usize| {
+        let list = entry.map(|e| if head { &e.names.head } else { &e.names.tail });
+        let fits = |n: &String| {
+            n.len() == len && if head { host.ends_with(n.as_str()) } else { host.starts_with(n.as_str()) }
+        };
+        list.into_iter().flatten().map(|(name, _)| text(name)).find(fits).unwrap_or_default()
     };
     match by {
         NamedBy::Exact => ("exact", format!("\"{host}\" is one of its names")),
         NamedBy::Leading(len) => {
-            let name = of(|e| &e.names.head, len).unwrap_or_default();
+            let name = named(true, len);
             ("leading_wildcard", format!("\"{host}\" fits \"*{name}\", and no name is it exactly"))
         }
         NamedBy::Trailing(len) => {
-            let name = of(|e| &e.names.tail, len).unwrap_or_default();
+            let name = named(false, len);
             ("trailing_wildcard", format!("\"{host}\" fits \"{name}*\", and nothing goes before that"))
         }
         NamedBy::Regex(regex) => {

@@ -37,7 +37,7 @@ pub use context::Bytes;
 pub use out::{FieldIx, OutHead};
 pub use phases::{Step, choose_server, error, redirect, run, set_uri};
 pub use request::{ConnInfo, Request};
-pub use status::{COMPATIBLE_VERSION, SERVER_FULL, SERVER_SHORT};
+pub use status::{COMPATIBLE_VERSION, SERVER_FULL, SERVER_SHORT, line as status_line};
 pub use thread::{Serial, Stats, ThreadState};
 pub use trace::{Dial, Event, NamedBy, Rewritten, Trace};
 pub use uri::escape_path;
