@@ -58,7 +58,8 @@ impl Engine {
     /// State of its own: counters, weights and learned sessions begin empty.
     pub fn new(plan: Arc<Plan>) -> Result<Self, String> {
         let why = |e: io::Error| e.to_string();
-        let tables = Tables::open(&plan, &Tables::default()).map_err(|e| format!("{e:?}"))?;
+        let tables = Tables::open(&plan, &Tables::default(), rt::clock::unix_millis())
+            .map_err(|e| format!("{e:?}"))?;
         let slots = Slots::private();
         let runtime = rt::runtime().map_err(why)?;
         let serving = Serving::alone(plan.clone(), State { tables, slots });
