@@ -173,7 +173,7 @@ fn why(
     let client = req.conn.client.map_or("unix:".to_owned(), |a| a.ip().to_string());
     why += &match &upstream.method {
         Method::IpHash => format!("ip_hash of {client}"),
-        Method::Hash(key) | Method::HashConsistent(key) => {
+        Method::Hash(key) | Method::HashConsistent(key) | Method::ConsistentHash(key) => {
             let value = text(&vars::eval_to_vec(key, req));
             if value.is_empty() {
                 format!("{} is empty: round robin", names.template(key))

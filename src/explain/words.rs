@@ -125,8 +125,18 @@ impl Names<'_> {
             Method::LeastConn => "least_conn".to_owned(),
             Method::Random { two: false } => "random".to_owned(),
             Method::Random { two: true } => "random two".to_owned(),
+            Method::RandomLeastTime { last_byte } => format!("random two least_time={}", time(*last_byte)),
+            Method::LeastTime { last_byte, inflight } => {
+                format!("least_time {}{}", time(*last_byte), if *inflight { " inflight" } else { "" })
+            }
+            Method::ConsistentHash(key) => format!("consistent_hash {}", self.template(key)),
         }
     }
+}
+
+/// What is timed of an answer.
+fn time(last_byte: bool) -> &'static str {
+    if last_byte { "last_byte" } else { "header" }
 }
 
 /// `allow 10.0.0.0/8`
