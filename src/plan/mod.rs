@@ -4,6 +4,7 @@
 
 mod learn;
 mod location;
+mod pins;
 mod process;
 mod resolver;
 mod script;
@@ -14,6 +15,7 @@ mod upstream;
 
 pub use learn::*;
 pub use location::*;
+pub use pins::*;
 pub use process::*;
 pub use resolver::*;
 pub use script::*;

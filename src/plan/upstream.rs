@@ -31,6 +31,8 @@ pub struct Upstream {
     pub sid_index: PeerIndex,
     /// The same among the backups alone: with nginx's sessions they have their own once backups are due.
     pub backup_sids: PeerIndex,
+    /// What the file asks for that is ours; `None`: nothing.
+    pub pins: Option<Box<super::Pins>>,
 }
 
 /// One address of one `server` line.

@@ -1,4 +1,5 @@
-//! Owns: text to typed value, a file a production of `grammar/values.ebnf`, and the few values that go back to text.
+//! Owns: text to typed value, a file a production of `grammar/values.ebnf`, and the few values that go back to text,
+//! signed pins among them.
 //! May use: nothing of tenrec.
 //! Never touches: files, the clock, the name of any directive.
 
@@ -10,6 +11,7 @@ mod flag;
 mod http_date;
 mod number;
 mod percent;
+mod seal;
 mod size;
 mod template;
 mod time;
@@ -22,6 +24,7 @@ pub use flag::flag;
 pub use http_date::{http_date, push_http_date};
 pub use number::number;
 pub use percent::{c_text, percent_decode, percent_decode_into};
+pub use seal::{KEY_MIN, PIN_LEN, Pin, PinKey, PinScope, PinTag};
 pub use size::{offset, size};
 pub use template::{TemplateError, Token, template};
 pub use time::{msec, sec};

@@ -3,4 +3,5 @@
 mod addresses;
 mod dates;
 mod scalars;
+mod seals;
 mod templates;
