@@ -217,7 +217,8 @@ fn without(diags: &Diags, left_out: impl Fn(&Diag) -> bool) -> Diags {
 /// Whether it depends on where the test runs.
 fn is_environment(diag: &Diag) -> bool {
     let begins = ["host not found", "getpwnam(", "getgrnam("];
-    diag.code == "host-not-found" || begins.iter().any(|b| diag.message.starts_with(b))
+    matches!(diag.code, "host-not-found" | compile::KEY_FILE)
+        || begins.iter().any(|b| diag.message.starts_with(b))
 }
 
 /// Whether it is said of the file around a fragment, which nobody wrote. That the fragment is not there is told.

@@ -9,6 +9,7 @@ mod locations;
 mod logs;
 mod names;
 pub mod ng;
+mod pins;
 mod program;
 mod proxy;
 mod resolver;
@@ -19,6 +20,7 @@ pub mod upstream;
 mod vars;
 
 pub use load::{Loaded, check, load};
+pub use pins::KEY_FILE;
 pub use program::{Builder, compile};
 pub use vars::Names;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Builder;
 use super::learn;
 use super::locations::Effective;
-use super::upstream;
+use super::{pins, upstream};
 use crate::config::{self, IGNORE, Location, Pass, PassTo, Redirect, Step, Subject, Target, Text, show};
 use crate::diag::{Diag, Diags, Severity};
 use crate::plan::{
@@ -72,6 +72,7 @@ impl Builder<'_> {
             };
             let mut built = upstream::upstream(block, &mut diags, &mut template);
             learn::files(&mut built, block, self.prefix, &mut diags);
+            pins::sign(&mut built, block, &self.http.keys, self.prefix, &mut diags);
             self.upstreams.blocks.entry(block.name.to_ascii_lowercase().into()).or_insert(id);
             self.plan.upstreams.push(built);
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use md5::Digest;
 
 use super::ng;
+use super::pins;
 use crate::config::{sticky, upstream as settings};
 use crate::diag::{Diag, Diags, FileId, Severity};
 use crate::plan::{
@@ -110,8 +111,10 @@ pub fn upstream(block: &settings::Upstream, diags: &mut Diags, make: Templates<'
         sids: Vec::new(),
         sid_index: PeerIndex::default(),
         backup_sids: PeerIndex::default(),
+        pins: None,
     };
     name_sessions(&mut upstream, &lines);
+    pins::add(&mut upstream, block, &lines, diags, make);
     upstream
 }
 
@@ -153,6 +156,7 @@ pub fn implicit(name: &str, port: u16, addrs: Vec<PeerAddr>) -> Upstream {
         sids: Vec::new(),
         sid_index: PeerIndex::default(),
         backup_sids: PeerIndex::default(),
+        pins: None,
     }
 }
 
@@ -289,7 +293,7 @@ fn index_sessions(upstream: &mut Upstream) {
     }
 }
 
-fn md5_hex(text: &[u8]) -> Box<[u8]> {
+pub(super) fn md5_hex(text: &[u8]) -> Box<[u8]> {
     ng::hex(&md5::Md5::digest(text))
 }
 

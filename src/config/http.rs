@@ -7,7 +7,7 @@ use super::names::{self, ServerName};
 use super::script::Script;
 use super::srv::Srv;
 use super::tables::Table;
-use super::{Cx, Place, Step, upstream};
+use super::{Cx, Place, Step, pins, upstream};
 use crate::diag::Diags;
 use crate::plan::LocMatch;
 use crate::source::{Children, Dir};
@@ -23,6 +23,8 @@ pub struct Http {
     /// Every server block and location, a parent before its children.
     pub locations: Vec<Location>,
     pub upstreams: Vec<upstream::Upstream>,
+    /// `session_sticky_key` outside of upstreams.
+    pub keys: Vec<pins::KeyFile>,
     /// `map` and its like, in the order of the file.
     pub tables: Vec<Table>,
     /// The `}`: where nginx stands when it joins all this.
@@ -67,6 +69,11 @@ impl Http {
                     let upstream = upstream::read(d, &mut diags);
                     cx.found.adopt(diags, Some(d.at()), Step::Read);
                     http.upstreams.push(upstream);
+                }
+                "session_sticky_key" => {
+                    let mut diags = Diags::new();
+                    http.keys.extend(pins::key(&mut upstream::Say { diags: &mut diags, dir: d }));
+                    cx.found.adopt(diags, Some(d.at()), Step::Read);
                 }
                 "log_format" => {
                     let mut formats = std::mem::take(&mut cx.formats);

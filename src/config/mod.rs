@@ -16,6 +16,7 @@ mod listen;
 mod location;
 mod main_context;
 mod names;
+pub mod pins;
 mod proxy;
 mod read;
 mod realip;

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use super::sticky_ng;
 use super::upstream::{Say, show};
 use crate::diag::FileId;
-use crate::plan::{SameSite, Secure};
+use crate::plan::{NgInput, NgValue, SameSite, Secure};
 use crate::source::Dir;
 use crate::values;
 
@@ -79,30 +80,14 @@ pub enum Form {
     Tengine { md5: bool },
     /// nginx's `sticky cookie`.
     Nginx,
-    StickyNg {
-        what: NgValue,
-        /// `input=server`: of the text of the `server` line (newer forks), not of the address in memory.
-        server: bool,
-    },
+    /// nginx-sticky-module-ng's `sticky`.
+    StickyNg { value: NgValue, input: NgInput },
     /// Names of servers, with or without dates, alone or before the application's own value.
     Haproxy,
     /// F5's `BIGipServerPOOL`.
     F5,
     /// Names of servers with dates (Alibaba's SERVERID).
     ServerId,
-}
-
-/// nginx-sticky-module-ng's values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NgValue {
-    Index,
-    Md5,
-    Sha1,
-    HmacMd5(Box<[u8]>),
-    HmacSha1(Box<[u8]>),
-    TextRaw,
-    TextMd5,
-    TextSha1,
 }
 
 /// The dialects, as far as their parameters differ.
@@ -112,6 +97,8 @@ pub(super) enum Dialect {
     Tengine,
     /// Has attributes.
     Cookie,
+    /// Has attributes but no `samesite`.
+    Ng,
 }
 
 impl Params {
@@ -142,7 +129,7 @@ impl Params {
             (b"secure", Some(b"auto")) => self.secure = Secure::Auto,
             (b"secure", None) if tengine => self.secure = Secure::On,
             (b"httponly", None) if tengine => self.httponly = true,
-            (b"samesite", Some(v)) if tengine || v.eq_ignore_ascii_case(b"auto") => {
+            (b"samesite", Some(v)) if dialect != Dialect::Cookie || v.eq_ignore_ascii_case(b"auto") => {
                 self.samesite = samesite(v);
                 good = self.samesite.is_some();
             }
@@ -182,9 +169,15 @@ impl Params {
         false
     }
 
-    /// Whether anything of it stands there.
-    pub(super) fn any(&self) -> bool {
-        !self.seen.is_empty()
+    /// Whether there is one that is about a cookie of our own.
+    pub(super) fn any_of_insert(&self) -> bool {
+        let names = ["always", "send", "postonly", "preserve", "secure", "httponly", "samesite"];
+        self.seen.iter().any(|s| names.iter().any(|n| n.as_bytes() == &**s))
+    }
+
+    /// Whether any of it stands there.
+    pub fn any(&self) -> bool {
+        !self.seen.is_empty() || self.maxidle.is_some() || self.maxlife.is_some()
     }
 }
 
@@ -256,10 +249,15 @@ fn alias(say: &mut Say<'_, '_>, i: usize) -> Option<Alias> {
 fn accept(say: &mut Say<'_, '_>) -> Option<Accept> {
     let dir: Dir<'_> = say.dir;
     let (mut cookie, mut pool) = (None, None);
-    let mut ng = Ng::default();
     let mut md5 = true;
+    if dir.arg(0) == b"sticky-ng" {
+        // The parameters of the old `sticky` line may all stand there; what its cookie says is what counts.
+        let s = sticky_ng::read(say, &mut Params::default(), 1)?;
+        let form = Form::StickyNg { value: s.value, input: s.input };
+        return Some(Accept { form, cookie: Some(s.name), at: dir.at() });
+    }
     let product = dir.arg(0);
-    if !matches!(product, b"tengine" | b"nginx" | b"sticky-ng" | b"haproxy" | b"f5" | b"serverid") {
+    if !matches!(product, b"tengine" | b"nginx" | b"haproxy" | b"f5" | b"serverid") {
         say.emerg(0, format!("unknown form \"{}\"", show(product)));
         return None;
     }
@@ -279,7 +277,6 @@ fn accept(say: &mut Say<'_, '_>) -> Option<Accept> {
                 md5 = v == b"md5";
                 true
             }
-            ((name, v), b"sticky-ng") => ng.take(name, v),
             _ => false,
         };
         if !good {
@@ -292,58 +289,11 @@ fn accept(say: &mut Say<'_, '_>) -> Option<Accept> {
         b"nginx" => Form::Nginx,
         b"haproxy" => Form::Haproxy,
         b"f5" => Form::F5,
-        b"serverid" => Form::ServerId,
-        _ => match ng.value() {
-            Ok(what) => Form::StickyNg { what, server: ng.server },
-            Err(error) => {
-                say.emerg(0, error);
-                return None;
-            }
-        },
+        _ => Form::ServerId,
     };
     let own = match form {
         Form::ServerId => Some((*b"SERVERID").into()),
         _ => pool,
     };
     Some(Accept { form, cookie: cookie.or(own), at: dir.at() })
-}
-
-/// nginx-sticky-module-ng's words.
-#[derive(Default)]
-struct Ng {
-    hash: Option<Box<[u8]>>,
-    hmac: Option<Box<[u8]>>,
-    key: Option<Box<[u8]>>,
-    text: Option<Box<[u8]>>,
-    server: bool,
-}
-
-impl Ng {
-    fn take(&mut self, name: &[u8], value: &[u8]) -> bool {
-        match (name, value) {
-            (b"hash=", b"index" | b"md5" | b"sha1") => self.hash = Some(value.into()),
-            (b"hmac=", b"md5" | b"sha1") => self.hmac = Some(value.into()),
-            (b"text=", b"raw" | b"md5" | b"sha1") => self.text = Some(value.into()),
-            (b"hmac_key=", [_, ..]) => self.key = Some(value.into()),
-            (b"input=", b"server" | b"address") => self.server = value == b"server",
-            _ => return false,
-        }
-        true
-    }
-
-    fn value(&self) -> Result<NgValue, &'static str> {
-        match (self.hash.as_deref(), self.hmac.as_deref(), self.text.as_deref(), &self.key) {
-            (None | Some(b"md5"), None, None, None) => Ok(NgValue::Md5),
-            (Some(b"sha1"), None, None, None) => Ok(NgValue::Sha1),
-            (Some(_), None, None, None) => Ok(NgValue::Index),
-            (None, Some(b"md5"), None, Some(key)) => Ok(NgValue::HmacMd5(key.clone())),
-            (None, Some(_), None, Some(key)) => Ok(NgValue::HmacSha1(key.clone())),
-            (None, None, Some(b"raw"), None) => Ok(NgValue::TextRaw),
-            (None, None, Some(b"md5"), None) => Ok(NgValue::TextMd5),
-            (None, None, Some(_), None) => Ok(NgValue::TextSha1),
-            (_, Some(_), _, None) => Err("\"hmac\" requires \"hmac_key\""),
-            (_, None, _, Some(_)) => Err("\"hmac_key\" requires \"hmac\""),
-            _ => Err("only one of \"hash\", \"hmac\" and \"text\" may be given"),
-        }
-    }
 }

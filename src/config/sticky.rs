@@ -2,10 +2,11 @@
 //! `session_sticky_header` of a location.
 
 use super::learn::{self, Learn};
+use super::pins::{Dialect, Params};
 use super::sticky_ng;
 use super::upstream::{Say, show};
 use crate::diag::{Diags, FileId};
-use crate::plan::{SessionSticky, StickyExpires, StickyMode, StickyNg};
+use crate::plan::{SameSite, Secure, SessionSticky, StickyExpires, StickyMode, StickyNg};
 use crate::source::Dir;
 use crate::values;
 
@@ -40,7 +41,7 @@ pub struct CookieInsert {
 
 /// `session_sticky`: Tengine's parameters with its defaults. Values of which Tengine compares the beginning only are
 /// taken as it takes them, with a warning.
-pub(super) fn session_sticky(say: &mut Say<'_, '_>) -> Option<SessionSticky> {
+pub(super) fn session_sticky(say: &mut Say<'_, '_>, ours: &mut Params) -> Option<SessionSticky> {
     let mut s = SessionSticky {
         cookie: (*b"route").into(),
         domain: None,
@@ -61,6 +62,15 @@ pub(super) fn session_sticky(say: &mut Say<'_, '_>) -> Option<SessionSticky> {
             say.warn(i, "the word \"session_sticky\" is repeated", hint);
             continue;
         }
+        match ours.take(Dialect::Tengine, &word.value) {
+            None => {}
+            Some(Ok(())) => continue,
+            Some(Err(message)) => {
+                say.emerg(i, message);
+                good = false;
+                continue;
+            }
+        }
         match parameter(&mut s, &word.value) {
             Ok(None) => {}
             Ok(Some(read_as)) => {
@@ -79,8 +89,10 @@ pub(super) fn session_sticky(say: &mut Say<'_, '_>) -> Option<SessionSticky> {
     let arg = |name: &[u8]| dir.args().iter().position(|w| w.value.starts_with(name)).unwrap_or(0);
     if timed && s.mode != StickyMode::Insert {
         let hint = "the cookie's life is the backend's matter in this mode";
-        say.warn(arg(b"max"), "\"maxidle\" and \"maxlife\" do nothing without \"mode=insert\"", hint);
-        (s.maxidle, s.maxlife) = (None, None);
+        if ours.signed != Some(true) {
+            say.warn(arg(b"max"), "\"maxidle\" and \"maxlife\" do nothing without \"mode=insert\"", hint);
+        }
+        (ours.maxidle, ours.maxlife) = (s.maxidle.take(), s.maxlife.take());
     } else if timed && s.maxage.is_some() {
         let hint = "the cookie lasts until the browser ends, its dates say how long it is good for";
         say.warn(arg(b"maxage="), "\"maxage\" is ignored with \"maxidle\" or \"maxlife\"", hint);
@@ -89,6 +101,13 @@ pub(super) fn session_sticky(say: &mut Say<'_, '_>) -> Option<SessionSticky> {
         let hint = "the backend made the cookie, so it is not kept from it";
         say.warn(arg(b"option="), "\"option=indirect\" does nothing with \"mode=rewrite\"", hint);
         s.indirect = false;
+    }
+    good &= ours.check_samesite(say, ours.samesite == Some(SameSite::None), ours.secure == Secure::On);
+    if s.mode != StickyMode::Insert && ours.any_of_insert() {
+        let hint = "the cookie is the backend's in this mode, and so is when it is sent and what it says";
+        let message = "\"always\", \"send\", \"postonly\", \"preserve\", \"secure\", \"httponly\" and \"samesite\" do \
+                       nothing without \"mode=insert\"";
+        say.warn(0, message, hint);
     }
     good.then_some(s)
 }
@@ -147,7 +166,7 @@ fn begins<T: Copy>(
 }
 
 /// `NAME [expires=] [domain=] [path=] [httponly] [secure] [samesite=]` from argument `from` on.
-pub(super) fn cookie(say: &mut Say<'_, '_>, from: usize) -> Option<CookieInsert> {
+pub(super) fn cookie(say: &mut Say<'_, '_>, from: usize, ours: &mut Params) -> Option<CookieInsert> {
     let dir = say.dir;
     let mut c = CookieInsert {
         name: dir.arg(from).into(),
@@ -170,6 +189,12 @@ pub(super) fn cookie(say: &mut Say<'_, '_>, from: usize) -> Option<CookieInsert>
         let (name, value) = (&text[..at], text.get(at + 1..));
         let error = if seen.contains(&name) {
             Some(format!("parameter \"{}\" is duplicate", show(name)))
+        } else if let Some(taken) = ours.take(Dialect::Cookie, text) {
+            if let Err(message) = taken {
+                say.emerg(i, message);
+                good = false;
+            }
+            None
         } else {
             attribute(&mut c, name, value)
         };
@@ -180,6 +205,10 @@ pub(super) fn cookie(say: &mut Say<'_, '_>, from: usize) -> Option<CookieInsert>
             Some(what) => say.directive(i, what),
         }
         good = false;
+    }
+    if ours.secure == Secure::Auto {
+        let none = c.samesite.as_deref().is_some_and(|v| v.eq_ignore_ascii_case(b"none"));
+        good &= ours.check_samesite(say, none, false);
     }
     good.then_some(c)
 }
@@ -213,17 +242,17 @@ fn attribute(c: &mut CookieInsert, name: &[u8], value: Option<&[u8]>) -> Option<
 }
 
 /// `sticky …`: nginx's three forms by their first word, else nginx-sticky-module-ng's.
-pub(super) fn sticky(say: &mut Say<'_, '_>) -> Option<Sticky> {
+pub(super) fn sticky(say: &mut Say<'_, '_>, ours: &mut Params) -> Option<Sticky> {
     let args: Vec<&[u8]> = say.dir.args().iter().map(|w| &w.value[..]).collect();
     if sticky_ng::is(&args) {
-        return sticky_ng::sticky(say).map(Sticky::Ng);
+        return sticky_ng::sticky(say, ours).map(Sticky::Ng);
     }
     if say.dir.args().len() < 2 {
         say.emerg(0, "invalid number of arguments in \"sticky\" directive");
         return None;
     }
     match say.dir.arg(0) {
-        b"cookie" => cookie(say, 1).map(Sticky::Cookie),
+        b"cookie" => cookie(say, 1, ours).map(Sticky::Cookie),
         b"route" => route(say).map(Sticky::Route),
         b"learn" => learn::read(say).map(|l| Sticky::Learn(Box::new(l))),
         other => {

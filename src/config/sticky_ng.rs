@@ -1,7 +1,8 @@
 //! `sticky` as nginx-sticky-module-ng reads it, with its words for what is wrong.
 
+use super::pins::{Dialect, Params};
 use super::upstream::{Say, show};
-use crate::plan::{NgDigest, NgInput, NgValue, StickyNg};
+use crate::plan::{NgDigest, NgInput, NgValue, SameSite, StickyNg};
 use crate::values;
 
 /// Whether these arguments of `sticky` are the module's and not nginx's own.
@@ -42,7 +43,12 @@ const TEXTS: &[(&str, Kind)] = &[
 ];
 
 /// Reads the directive. As in the module the last of two equal parameters holds.
-pub(super) fn sticky(say: &mut Say<'_, '_>) -> Option<StickyNg> {
+pub(super) fn sticky(say: &mut Say<'_, '_>, ours: &mut Params) -> Option<StickyNg> {
+    read(say, ours, 0)
+}
+
+/// Reads its parameters from argument `from` on.
+pub(super) fn read(say: &mut Say<'_, '_>, ours: &mut Params, from: usize) -> Option<StickyNg> {
     let mut s = StickyNg {
         name: (*b"route").into(),
         domain: None,
@@ -57,7 +63,15 @@ pub(super) fn sticky(say: &mut Say<'_, '_>) -> Option<StickyNg> {
     };
     let dir = say.dir;
     let (mut kind, mut key) = (None, None);
-    for (i, word) in dir.args().iter().enumerate() {
+    for (i, word) in dir.args().iter().enumerate().skip(from) {
+        match ours.take(Dialect::Ng, &word.value) {
+            None => {}
+            Some(Ok(())) => continue,
+            Some(Err(message)) => {
+                say.emerg(i, message);
+                return None;
+            }
+        }
         match parameter(&mut s, &mut kind, &mut key, &word.value) {
             Ok(None) => {}
             Ok(Some(read_as)) => {
@@ -90,7 +104,7 @@ pub(super) fn sticky(say: &mut Say<'_, '_>) -> Option<StickyNg> {
         say.emerg(at(b"hash_of="), "\"hash_of=server\" has no digests of \"text=\", use \"hash=\"");
         return None;
     }
-    Some(s)
+    ours.check_samesite(say, ours.samesite == Some(SameSite::None), s.secure).then_some(s)
 }
 
 /// Takes a parameter. `Some`: what a longer word was read as.

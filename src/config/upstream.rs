@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::pins::{self, Pins};
 use super::sticky::{self, Sticky};
 use crate::diag::{Diag, Diags, FileId, Severity};
 use crate::plan::UpstreamKeepalive;
@@ -18,6 +19,8 @@ pub struct Upstream {
     pub method: Method,
     /// How sessions are kept; with any balancer, which serves those who have none yet.
     pub sticky: Option<Sticky>,
+    /// What is ours about sessions.
+    pub pins: Pins,
     /// `zone NAME`: the peers' state outlives a reload. Threads share it with or without.
     pub zone: Option<Box<[u8]>>,
     /// `keepalive` and its companions; on by default (nginx 1.29.7 and later).
@@ -95,6 +98,10 @@ impl Say<'_, '_> {
         self.push(Severity::Warn, "suspicious", arg, message.into(), Some(hint.to_owned()));
     }
 
+    pub(super) fn emerg_with(&mut self, arg: usize, message: impl Into<String>, hint: &str) {
+        self.push(Severity::Emerg, "bad-value", arg, message.into(), Some(hint.to_owned()));
+    }
+
     /// `"NAME" directive WHAT`
     pub(super) fn directive(&mut self, arg: usize, what: &str) {
         let message = format!("\"{}\" directive {what}", self.dir.name());
@@ -125,6 +132,7 @@ pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
         servers: Vec::new(),
         method: Method::RoundRobin,
         sticky: None,
+        pins: Pins::default(),
         zone: None,
         keepalive: UpstreamKeepalive {
             idle: 32,
@@ -182,14 +190,22 @@ pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
             "keepalive" | "keepalive_requests" | "keepalive_time" | "keepalive_timeout" => {
                 upstream.keepalive(&mut say);
             }
-            "session_sticky" => upstream.sticky = sticky::session_sticky(&mut say).map(Sticky::Tengine),
-            "sticky_cookie_insert" => upstream.sticky = sticky::cookie(&mut say, 0).map(Sticky::Cookie),
+            "session_sticky" => {
+                let params = upstream.params();
+                upstream.sticky = sticky::session_sticky(&mut say, params).map(Sticky::Tengine);
+            }
+            "sticky_cookie_insert" => {
+                let params = upstream.params();
+                upstream.sticky = sticky::cookie(&mut say, 0, params).map(Sticky::Cookie);
+            }
             "sticky" => {
                 if upstream.sticky.is_some() {
                     say.directive(0, "is duplicate");
                 }
-                upstream.sticky = sticky::sticky(&mut say);
+                let params = upstream.params();
+                upstream.sticky = sticky::sticky(&mut say, params);
             }
+            name if Pins::knows(name) => upstream.pins.read(&mut say),
             _ => {}
         }
     }
@@ -245,6 +261,12 @@ pub fn duplicates(upstreams: &[Upstream], diags: &mut Diags) {
 }
 
 impl Upstream {
+    /// Where the parameters of a directive go: the last one's hold.
+    fn params(&mut self) -> &mut pins::Params {
+        self.pins.params = pins::Params::default();
+        &mut self.pins.params
+    }
+
     fn balance(&mut self, say: &mut Say<'_, '_>, method: Method) {
         let name = say.dir.name();
         if self.method != Method::RoundRobin {

@@ -11,6 +11,9 @@ use crate::wire::KnownField;
 pub(super) fn run(req: &mut Request, thread: &ThreadState) -> Result<(), u16> {
     not_modified(req)?;
     headers(req, thread);
+    if req.private {
+        private(req);
+    }
     super::range::filter(req)
 }
 
@@ -114,6 +117,19 @@ fn headers(req: &mut Request, thread: &ThreadState) {
         });
     }
     req.expect_trailers = set.add_trailers.iter().any(|a| safe || a.always);
+}
+
+/// `Cache-Control: private`, unless the answer says itself that no shared cache may keep it. (`no-cache` does not: a cache
+/// keeps such an answer with its cookies, and asks before it gives it to the next client.)
+fn private(req: &mut Request) {
+    let kept_out = |value: &[u8]| {
+        let mut words = value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
+        words.any(|w| w.eq_ignore_ascii_case(b"private") || w.eq_ignore_ascii_case(b"no-store"))
+    };
+    let of = |(name, value): (&[u8], &[u8])| name.eq_ignore_ascii_case(b"cache-control") && kept_out(value);
+    if !req.out.fields().any(of) {
+        req.out.push(b"Cache-Control", b"private");
+    }
 }
 
 /// Makes the fields of `add_trailer`, behind those of a peer.

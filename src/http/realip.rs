@@ -32,6 +32,25 @@ pub(super) fn apply(req: &mut Request) {
     }
 }
 
+/// Whether the one who is connected is a proxy that the request's location trusts.
+pub(super) fn by_proxy(req: &Request) -> bool {
+    let Some(rules) = &req.location().real_ip else { return false };
+    let connected = req.conn.connected.as_ref().map_or(req.conn.client, |(client, _)| *client);
+    trusted(connected, &rules.from)
+}
+
+/// Whether a trusted proxy says that its client came by TLS. Of several values the last is the one that the proxy
+/// wrote itself.
+pub(super) fn says_tls(req: &Request) -> bool {
+    if req.location().real_ip.is_none() {
+        return false;
+    }
+    let fields = req.head.iter().filter(|(name, ..)| name.eq_ignore_ascii_case(b"x-forwarded-proto"));
+    let Some((_, value, _)) = fields.last() else { return false };
+    let last = value.rsplit(|b| *b == b',').next().unwrap_or_default();
+    last.trim_ascii().eq_ignore_ascii_case(b"https") && by_proxy(req)
+}
+
 /// Goes back from the one who is connected, as long as each is trusted; `lines` are the field's, the last first.
 fn forwarded<'a>(
     client: Option<SocketAddr>,

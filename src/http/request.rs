@@ -148,6 +148,8 @@ pub struct Request {
     /// `$sticky_status` and `$sticky_peer`, set by the proxy.
     pub sticky_status: Option<&'static str>,
     pub sticky_peer: Option<Box<str>>,
+    /// The answer is for this client alone, whatever else is said of caches: `Cache-Control: private`.
+    pub private: bool,
     /// `$request_id`, made when it is first asked for.
     pub(super) id: Cell<Option<[u8; 16]>>,
     /// The request is explained, not served.
@@ -204,6 +206,7 @@ impl Request {
             has_upstream_head: false,
             sticky_status: None,
             sticky_peer: None,
+            private: false,
             id: Cell::new(None),
             trace: None,
         };
@@ -257,6 +260,7 @@ impl Request {
         self.has_upstream_head = false;
         self.sticky_status = None;
         self.sticky_peer = None;
+        self.private = false;
         self.id.set(None);
     }
 
@@ -281,6 +285,17 @@ impl Request {
     /// The request has a body (of any length but 0).
     pub fn has_body(&self) -> bool {
         matches!(self.head.framing, Framing::Chunked | Framing::Length(1..))
+    }
+
+    /// Whether the client speaks TLS: to us, or to the proxy between, if that one is trusted (`set_real_ip_from`) and says
+    /// so in its last `X-Forwarded-Proto`.
+    pub fn is_client_tls(&self) -> bool {
+        self.conn.tls || super::realip::says_tls(self)
+    }
+
+    /// Whether a proxy that is trusted (`set_real_ip_from`) is connected: its connections are many clients'.
+    pub fn is_by_proxy(&self) -> bool {
+        super::realip::by_proxy(self)
     }
 
     /// The declared length of the body; `None`: none was declared.

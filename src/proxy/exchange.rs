@@ -16,7 +16,7 @@ use crate::diag::Severity;
 use crate::http::{Attempt, AttemptAddr, Event, FieldIx, Request, ThreadState};
 use crate::plan::{Content, LocId, PeerAddr, PeerId, Plan, Proxy, Upstream, UpstreamId};
 use crate::rt::{Rng, clock};
-use crate::sticky::{self, Answer, Place, Ticket};
+use crate::sticky::{self, Own, Place, Ticket};
 use crate::vars;
 use crate::wire::{ClientConn, ServerConn};
 
@@ -48,6 +48,8 @@ pub(super) struct Exchange<'a> {
     /// Its peers and their state, the same for all attempts.
     pub(super) of: Option<Of<'a>>,
     pub(super) ticket: Ticket,
+    /// The verdict on the session's own peer.
+    pub(super) own: Own,
     pub(super) hidden: bool,
     /// `sticky learn`: the name of the session that the request belongs to.
     pub(super) session: Option<sticky::Key>,
@@ -99,6 +101,7 @@ pub async fn pass(
                 upstream,
                 of,
                 ticket: Ticket::OFF,
+                own: Own::Open,
                 hidden: false,
                 session: None,
                 announced: None,
@@ -310,7 +313,7 @@ impl<'a> Exchange<'a> {
     /// out.
     fn refuse(&mut self) -> Outcome {
         let mut value = Vec::new();
-        if self.upstream().is_some_and(|u| sticky::expire(u, &mut value)) {
+        if self.upstream().is_some_and(|u| sticky::expire(u, self.asked(u), &mut value)) {
             self.req.out.push(b"Set-Cookie", &value);
         }
         self.no_live()
@@ -327,10 +330,13 @@ impl<'a> Exchange<'a> {
         let (thread, url) = (self.thread, &self.out.url);
         let mut session = match (self.upstream(), peer) {
             (Some(upstream), Some(peer)) if upstream.sticky.is_some() => {
-                Some(Answer::new(upstream, &self.ticket, peer, head.status, self.hidden, unix_secs()))
+                Some(self.answer(upstream, peer, head.status))
             }
             _ => None,
         };
+        if let Some(session) = session.as_mut().filter(|s| s.place() == Place::Before && self.waits()) {
+            self.announced = issue(session, req, &mut out);
+        }
         self.made.answer.fill(
             head,
             self.proxy,
@@ -340,10 +346,18 @@ impl<'a> Exchange<'a> {
             |value, to| session.as_mut().map_or(sticky::Change::Keep, |s| s.relay(value, to)),
             |text| report::log(thread, req, Severity::Warn, url, Action::ReadingHead, text),
         );
-        if let Some(session) = session.as_mut().filter(|s| s.place() == Place::After) {
-            issue(session, req, &mut out);
+        let mut private = false;
+        if let Some(session) = &mut session {
+            if session.place() == Place::After {
+                issue(session, req, &mut out);
+            }
+            if session.preserved() {
+                out.hide_opt(self.announced.take());
+            }
+            private = session.is_private();
         }
         self.req.out = out;
+        self.req.private = private;
         self.req.disable_not_modified = true;
         self.note_session(peer);
     }

@@ -5,12 +5,12 @@ use std::hash::{Hash as _, Hasher as _};
 use super::exchange::{Exchange, unix_secs};
 use crate::diag::Severity;
 use crate::http::{Event, FieldIx, OutHead, Request};
-use crate::plan::{PeerId, Sticky, Upstream, UpstreamId};
+use crate::plan::{PeerId, Secure, Sticky, Template, Upstream, UpstreamId};
 use crate::proxy::report::Action;
 use crate::rt::clock;
-use crate::sticky::{self, Answer, Learned, Ticket};
+use crate::sticky::{self, Answer, Asked, Learned, Ticket};
 use crate::vars;
-use crate::wire::KnownField;
+use crate::wire::{KnownField, Method};
 
 /// When `sticky learn` learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,13 @@ impl Exchange<'_> {
     /// Reads from the request which peer its session is with.
     pub(super) fn find_session(&mut self) {
         let (Some(id), Some(upstream)) = (self.upstream, self.upstream()) else { return };
+        if let Some(pins) = &upstream.pins
+            && !pins.bypass.is_empty()
+            && self.bypasses(&pins.bypass)
+        {
+            self.ticket = Ticket::BYPASSED;
+            return;
+        }
         self.ticket = match &upstream.sticky {
             None => return,
             Some(Sticky::Route(keys)) => {
@@ -42,6 +49,12 @@ impl Exchange<'_> {
         self.hidden = sticky::hides(self.proxy, id, upstream);
     }
 
+    /// `sticky_bypass`: one of the texts is neither empty nor `0`.
+    fn bypasses(&self, texts: &[Template]) -> bool {
+        let mut value = Vec::new();
+        texts.iter().any(|text| vars::truthy(text, self.req, &mut value))
+    }
+
     fn find_learned(&mut self, id: UpstreamId, upstream: &Upstream) -> Ticket {
         let (Some(Sticky::Learn(learn)), Some(table)) = (&upstream.sticky, self.mine.table(id)) else {
             return Ticket::OFF;
@@ -57,7 +70,11 @@ impl Exchange<'_> {
     pub(super) fn learn(&self, peer: Option<PeerId>, moment: Moment) {
         let (Some(id), Some(upstream), Some(peer)) = (self.upstream, self.upstream(), peer) else { return };
         let Some(Sticky::Learn(learn)) = &upstream.sticky else { return };
-        let Some(table) = self.mine.table(id).filter(|_| learn.header == (moment == Moment::Head)) else {
+        let Some(table) = self
+            .mine
+            .table(id)
+            .filter(|_| learn.header == (moment == Moment::Head) && !self.ticket.bypassed())
+        else {
             return;
         };
         let now = clock::unix_millis();
@@ -96,18 +113,41 @@ impl Exchange<'_> {
             Some(Sticky::Ng(_)) if !self.proxy.sticky_hide_cookie => {}
             _ => return,
         }
-        let mut session = Answer::new(upstream, &self.ticket, peer, 0, self.hidden, unix_secs());
+        if self.waits() {
+            return;
+        }
+        let mut session = self.answer(upstream, peer, 0);
+        self.req.private = session.is_private();
         let mut out = std::mem::take(&mut self.req.out);
         out.hide_opt(self.announced.take());
         self.announced = issue(&mut session, self.req, &mut out);
         self.req.out = out;
     }
 
+    /// `send=due`: the cookie goes with a backend's answer only.
+    pub(super) fn waits(&self) -> bool {
+        self.upstream().and_then(|u| u.pins.as_deref()).is_some_and(|p| p.due)
+    }
+
+    /// What the answer of a peer must carry.
+    pub(super) fn answer<'u>(&self, upstream: &'u Upstream, peer: PeerId, status: u16) -> Answer<'u> {
+        Answer::to(upstream, &self.ticket, peer, (status, self.hidden, unix_secs()), self.asked(upstream))
+    }
+
+    /// How the client asked, if anybody wants to know.
+    pub(super) fn asked(&self, upstream: &Upstream) -> Asked {
+        let Some(pins) = &upstream.pins else { return Asked::default() };
+        Asked {
+            post: self.req.method() == Method::Post,
+            tls: pins.secure == Secure::Auto && self.req.is_client_tls(),
+        }
+    }
+
     /// For `$sticky_status` and `$sticky_peer`.
     pub(super) fn note_session(&mut self, peer: Option<PeerId>) {
         let Some(upstream) = self.upstream().filter(|u| u.sticky.is_some()) else { return };
         let name = peer.and_then(|p| upstream.peers.get(p.ix())).map(|p| p.name.clone());
-        self.req.sticky_status = Some(self.ticket.status(peer).as_str());
+        self.req.sticky_status = Some(self.ticket.status(peer, self.own).as_str());
         self.req.sticky_peer = name;
     }
 }

@@ -6,7 +6,7 @@ pub mod clock;
 mod rng;
 mod timeout;
 
-pub use rng::Rng;
+pub use rng::{Rng, secret};
 pub use timeout::{Elapsed, Timeout};
 
 /// The runtime of a thread: it polls tasks that are not `Send`, and refreshes [`clock`] whenever it wakes up.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use rand::rngs::SmallRng;
-use rand::{Rng as _, RngCore as _, SeedableRng as _};
+use rand::{Rng as _, RngCore as _, SeedableRng as _, TryRngCore as _};
 
 /// A small fast generator. Not for secrets.
 #[derive(Debug, Clone)]
@@ -11,6 +11,13 @@ pub struct Rng(SmallRng);
 
 thread_local! {
     static THREAD: RefCell<Rng> = RefCell::new(Rng(SmallRng::from_os_rng()));
+}
+
+/// Bytes from the system that nobody can guess.
+pub fn secret() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    rand::rngs::OsRng.try_fill_bytes(&mut bytes).expect("the system gives random bytes once it has started");
+    bytes
 }
 
 impl Rng {

@@ -21,18 +21,19 @@ mod cookie;
 mod hide;
 mod learn;
 mod snapshot;
+mod pinned;
 mod table;
 mod ticket;
 
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Place, expire};
+pub use answer::{Answer, Asked, Place, expire};
 pub use hide::{Hidden, hidden, hide, hides};
 pub use learn::{NoTables, Tables, Zone, first, learn, look_up};
 pub use snapshot::{Digest, Lost, read_snapshot, write_snapshot};
 pub use table::{Key, Learned, SID_LEN, Session, Sid, Table};
-pub use ticket::{Status, Ticket, named, read};
+pub use ticket::{Own, Status, Ticket, named, read};
 
 /// What becomes of a field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

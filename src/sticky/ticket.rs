@@ -1,6 +1,7 @@
 //! What the request says: the session's value, and the peer that it means.
 
 use super::cookie::{pairs, unquoted};
+use super::pinned::{accepted, ours};
 use crate::plan::{PeerId, SessionSticky, Sticky, StickyMode, Upstream};
 
 /// How far ahead of our clock a date may be, seconds.
@@ -15,12 +16,18 @@ pub struct Ticket {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
+pub(super) enum Found {
     /// The upstream keeps no sessions.
     Off,
     Nothing,
+    /// `sticky_bypass`: nothing was read.
+    Bypassed,
     /// The value means no peer that there is.
     Unknown,
+    /// The same, and it was not ours to begin with: not signed, or the application's own (`preserve`).
+    Foreign,
+    /// It looks signed, and is not with our keys for this upstream.
+    Forged,
     /// `maxidle` or `maxlife` is over.
     Expired,
     Peer {
@@ -29,28 +36,44 @@ enum Found {
         backup: Option<PeerId>,
         /// When the session began, where the cookie says so.
         first: Option<i64>,
+        /// The value is not what we would write today: another form, another key, or the time has come.
+        renew: bool,
     },
 }
 
-/// `$sticky_status`.
+/// `$sticky_status`. Whether a request was then refused, because of `fallback=off` or because nobody was there, is what
+/// `$status` says; `$sticky_peer` is empty then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// The upstream keeps no sessions.
+    /// The upstream keeps no sessions: the variable is empty.
     Off,
     /// No session yet: balanced.
     New,
     /// The session's own peer.
     Hit,
-    /// The session's peer could not be used: another one.
+    /// The session's peer was down, unhealthy, failed or had just failed: another one, or none.
     MovedDown,
-    /// The cookie names no peer there is: balanced.
+    /// The session's peer had `max_conns` connections: another one, or none.
+    MovedFull,
+    /// The session's own peer, which takes no new ones.
+    Draining,
+    /// The cookie means no peer there is.
     Unknown,
-    /// The session was too old: balanced.
+    /// The session was too old, by `maxidle` or `maxlife`.
     Expired,
-    /// `fallback=off`: the cookie names no peer there is.
-    RefusedUnknown,
-    /// The session's peer could not be used, and nobody else was to be asked or there.
-    RefusedDown,
+    /// The cookie has the form of a signed one and is not ours.
+    Forged,
+    /// `sticky_bypass` said that there is no session.
+    Bypassed,
+}
+
+/// What the verdict on the session's own peer was when the request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    Open,
+    Draining,
+    Full,
+    Down,
 }
 
 impl Status {
@@ -60,10 +83,12 @@ impl Status {
             Self::New => "new",
             Self::Hit => "hit",
             Self::MovedDown => "moved_down",
+            Self::MovedFull => "moved_full",
+            Self::Draining => "draining",
             Self::Unknown => "unknown",
             Self::Expired => "expired",
-            Self::RefusedUnknown => "refused_unknown",
-            Self::RefusedDown => "refused_down",
+            Self::Forged => "forged",
+            Self::Bypassed => "bypassed",
         }
     }
 }
@@ -71,6 +96,14 @@ impl Status {
 impl Ticket {
     /// That of an upstream without sessions.
     pub const OFF: Self = Self { found: Found::Off, strict: false };
+
+    /// That of a request that is to have no session.
+    pub const BYPASSED: Self = Self { found: Found::Bypassed, strict: false };
+
+    /// The request has no session, and the answer begins none.
+    pub fn bypassed(&self) -> bool {
+        self.found == Found::Bypassed
+    }
 
     /// The peer the request belongs to.
     pub fn pin(&self) -> Option<PeerId> {
@@ -93,20 +126,27 @@ impl Ticket {
         self.strict && self.found == Found::Unknown
     }
 
-    /// `peer` is the one that was used at last; `None`: there was none.
-    pub fn status(&self, peer: Option<PeerId>) -> Status {
+    /// `peer` is the one that was used at last, `None`: there was none; `own` the verdict on the session's.
+    pub fn status(&self, peer: Option<PeerId>, own: Own) -> Status {
         match self.found {
             Found::Off => Status::Off,
             Found::Nothing => Status::New,
-            Found::Unknown if self.strict => Status::RefusedUnknown,
-            Found::Unknown => Status::Unknown,
+            Found::Bypassed => Status::Bypassed,
+            Found::Unknown | Found::Foreign => Status::Unknown,
+            Found::Forged => Status::Forged,
             Found::Expired => Status::Expired,
-            Found::Peer { id, backup, .. } => match peer {
-                Some(used) if used == id || backup == Some(used) => Status::Hit,
-                Some(_) => Status::MovedDown,
-                None => Status::RefusedDown,
+            Found::Peer { id, backup, .. } => match (peer, own) {
+                (Some(used), Own::Draining) if used == id => Status::Draining,
+                (Some(used), _) if used == id || backup == Some(used) => Status::Hit,
+                (_, Own::Full) => Status::MovedFull,
+                _ => Status::MovedDown,
             },
         }
+    }
+
+    /// The answer is to carry the cookie although the peer stays the same.
+    pub(super) fn renew(&self) -> bool {
+        matches!(self.found, Found::Peer { renew: true, .. })
     }
 
     pub(super) fn first_seen(&self) -> Option<i64> {
@@ -119,7 +159,10 @@ impl Ticket {
 
 /// Reads the session out of the request's `Cookie` lines. A name is compared whole; of several cookies with the name
 /// the first that means a peer counts, and when none does, the first that is not empty.
-pub fn read<'l>(upstream: &Upstream, lines: impl IntoIterator<Item = &'l [u8]>, now: i64) -> Ticket {
+pub fn read<'l, I>(upstream: &Upstream, lines: I, now: i64) -> Ticket
+where
+    I: IntoIterator<Item = &'l [u8]> + Clone,
+{
     let Some(sticky) = &upstream.sticky else { return Ticket::OFF };
     let (name, strict) = match sticky {
         Sticky::Tengine(s) => (&s.cookie, !s.fallback),
@@ -128,8 +171,9 @@ pub fn read<'l>(upstream: &Upstream, lines: impl IntoIterator<Item = &'l [u8]>, 
         // Theirs is what variables say: see [`named`].
         Sticky::Route(_) | Sticky::Learn(_) => return Ticket { found: Found::Nothing, strict: false },
     };
+    let pins = upstream.pins.as_deref();
     let mut found = Found::Nothing;
-    for pair in lines.into_iter().flat_map(pairs) {
+    for pair in lines.clone().into_iter().flat_map(pairs) {
         let same = match sticky {
             Sticky::Tengine(_) => *pair.name == **name,
             // nginx takes the name from `$cookie_NAME`, which disregards case.
@@ -138,6 +182,7 @@ pub fn read<'l>(upstream: &Upstream, lines: impl IntoIterator<Item = &'l [u8]>, 
         let Some(value) = pair.value.filter(|_| same).map(unquoted) else { continue };
         let one = match sticky {
             _ if value.is_empty() => Found::Nothing,
+            _ if let Some(pins) = pins => ours(upstream, pins, value, now),
             Sticky::Tengine(s) => session(upstream, s, value, now),
             _ => known(upstream, value, None).unwrap_or(Found::Unknown),
         };
@@ -149,6 +194,11 @@ pub fn read<'l>(upstream: &Upstream, lines: impl IntoIterator<Item = &'l [u8]>, 
             found = one;
         }
     }
+    if let Some(pins) = pins.filter(|p| !p.accepts.is_empty())
+        && !matches!(found, Found::Peer { .. })
+    {
+        found = accepted(upstream, pins, lines, now).unwrap_or(found);
+    }
     Ticket { found, strict }
 }
 
@@ -157,18 +207,27 @@ pub fn read<'l>(upstream: &Upstream, lines: impl IntoIterator<Item = &'l [u8]>, 
 pub fn named(upstream: &Upstream, sid: &[u8]) -> Ticket {
     let found = match sid {
         [] => Found::Nothing,
-        sid => known(upstream, sid, None).unwrap_or(Found::Unknown),
+        sid => match (known(upstream, sid, None), &upstream.pins) {
+            (Some(found), _) => found,
+            (None, Some(pins)) => pins.aliases.get(sid).map_or(Found::Unknown, |id| renewed(*id, None)),
+            (None, None) => Found::Unknown,
+        },
     };
     Ticket { found, strict: false }
 }
 
-fn known(upstream: &Upstream, sid: &[u8], first: Option<i64>) -> Option<Found> {
+pub(super) fn known(upstream: &Upstream, sid: &[u8], first: Option<i64>) -> Option<Found> {
     let id = *upstream.sid_index.get(sid)?;
     let backup = upstream.backup_sids.get(sid).copied().filter(|b| *b != id);
-    Some(Found::Peer { id, backup, first })
+    Some(Found::Peer { id, backup, first, renew: false })
 }
 
-fn session(upstream: &Upstream, s: &SessionSticky, value: &[u8], now: i64) -> Found {
+/// A peer of which the cookie speaks in another form than ours.
+pub(super) fn renewed(id: PeerId, first: Option<i64>) -> Found {
+    Found::Peer { id, backup: None, first, renew: true }
+}
+
+pub(super) fn session(upstream: &Upstream, s: &SessionSticky, value: &[u8], now: i64) -> Found {
     if s.mode == StickyMode::Prefix {
         // Without a `~` it is the backend's own cookie, from before sessions were kept.
         return match memchr::memchr(b'~', value) {
@@ -187,21 +246,23 @@ fn session(upstream: &Upstream, s: &SessionSticky, value: &[u8], now: i64) -> Fo
         // An `id=` may look like this; otherwise the dates are from before `maxidle` and `maxlife` were taken away.
         return known(upstream, value, None).or_else(|| known(upstream, sid, None)).unwrap_or(Found::Unknown);
     }
-    let over = |since: i64, limit: Option<i64>| {
-        let age = now.saturating_sub(since);
-        age > limit.unwrap_or(i64::from(i32::MAX)) || age < -AHEAD
-    };
     if sid.is_empty() {
         Found::Nothing
-    } else if over(last, s.maxidle) || over(first, s.maxlife) {
+    } else if over(now, last, s.maxidle) || over(now, first, s.maxlife) {
         Found::Expired
     } else {
         known(upstream, sid, Some(first)).unwrap_or(Found::Unknown)
     }
 }
 
+/// Whether a date is past its limit, seconds; without one it must be a date at all.
+pub(super) fn over(now: i64, since: i64, limit: Option<i64>) -> bool {
+    let age = now.saturating_sub(since);
+    age > limit.unwrap_or(i64::from(i32::MAX)) || age < -AHEAD
+}
+
 /// `SID|lastseen|firstseen`; the SID itself may have a `|` in it.
-fn dated(value: &[u8]) -> Option<(&[u8], i64, i64)> {
+pub(super) fn dated(value: &[u8]) -> Option<(&[u8], i64, i64)> {
     let cut = |text| {
         let at: usize = memchr::memrchr(b'|', text)?;
         let time = crate::values::number(&text[at + 1..])?;

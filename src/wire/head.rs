@@ -179,7 +179,7 @@ impl RequestHead {
     }
 
     /// Name, value and id of each field, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], KnownField)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], KnownField)> + Clone {
         self.fields.iter().map(|f| (self.text(f.name), self.text(f.value), f.id))
     }
 

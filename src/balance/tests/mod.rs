@@ -54,6 +54,7 @@ fn upstream(weights: &[u32]) -> Upstream {
         },
         sids: Vec::new(),
         backup_sids: Default::default(),
+        pins: None,
         sid_index: crate::plan::PeerIndex::default(),
     }
 }

@@ -45,6 +45,7 @@ fn upstream(servers: &[&str], sticky: Sticky) -> Upstream {
         servers: servers.iter().map(|s| server(s)).collect(),
         method: settings::Method::RoundRobin,
         sticky: Some(sticky),
+        pins: crate::config::pins::Pins::default(),
         zone: None,
         keepalive: UpstreamKeepalive {
             idle: 0,

@@ -1,0 +1,307 @@
+//! What is ours about sessions: keys read, tables of the values that mean peers.
+
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::ng;
+use super::upstream::{Source, Templates, md5_hex};
+use crate::config::pins::{self as settings, Form, KeyFile};
+use crate::config::upstream::{self as block, Server};
+use crate::diag::{Diag, Diags, FileId, Severity};
+use crate::plan::{Accepted, Peer, PeerAddr, PeerId, PeerIndex, Pins, Seal, Sticky, Upstream};
+use crate::rt::secret;
+use crate::sys::err_text;
+use crate::values::{self, Host, KEY_MIN, PinKey};
+
+/// The longest file of a key; more is a mistake.
+const KEY_MAX: u64 = 4096;
+
+type Place = (FileId, u32);
+
+/// What a form makes its value of.
+struct Identity<'a> {
+    /// `ip:port`, or whatever stood in its place.
+    name: &'a [u8],
+    addr: Option<SocketAddr>,
+    /// The text of the `server` line.
+    server: &'a [u8],
+    id: Option<&'a [u8]>,
+    route: Option<&'a [u8]>,
+}
+
+/// Adds what a block asks for, keys apart. `lines` are the peers' servers.
+pub(super) fn add(
+    upstream: &mut Upstream,
+    block: &block::Upstream,
+    lines: &[&Server],
+    diags: &mut Diags,
+    make: Templates<'_>,
+) {
+    let asked = &block.pins;
+    let p = &asked.params;
+    let same = settings::Pins { params: p.clone(), keys: asked.keys.clone(), ..settings::Pins::default() };
+    if !p.any() && *asked == same {
+        return;
+    }
+    let mut pins = Pins {
+        always: p.always,
+        due: p.due,
+        nocache: p.nocache,
+        postonly: p.postonly,
+        preserve: p.preserve,
+        secure: p.secure,
+        httponly: p.httponly,
+        samesite: p.samesite,
+        maxidle: p.maxidle,
+        maxlife: p.maxlife,
+        parallel: asked.parallel,
+        bypass: asked.bypass.iter().map(|text| make(Source::Text(text))).collect(),
+        ..Pins::default()
+    };
+    if let Some(Sticky::Tengine(s)) = &upstream.sticky {
+        (pins.maxidle, pins.maxlife) = (s.maxidle.or(pins.maxidle), s.maxlife.or(pins.maxlife));
+    }
+    let needs = |directive: &str, at: Place, diags: &mut Diags| {
+        let message = format!("\"{directive}\" does nothing here: the upstream keeps no sessions");
+        warn(diags, message, at, "write \"session_sticky\" or \"sticky\" in the upstream");
+    };
+    let mut old = Vec::new();
+    for alias in &asked.aliases {
+        if upstream.sticky.is_none() {
+            needs("sticky_alias", alias.at, diags);
+        }
+        match find(upstream, lines, &alias.new) {
+            None => {
+                let (new, name) = (show(&alias.new), &upstream.name);
+                emerg(diags, format!("no server \"{new}\" in upstream \"{name}\""), alias.at);
+            }
+            Some(peer) => {
+                if find(upstream, lines, &alias.old).is_some() {
+                    let message = format!("\"{}\" is still a server of the upstream", show(&alias.old));
+                    warn(diags, message, alias.at, "its sessions stay with it; the alias does nothing");
+                }
+                old.push((&*alias.old, peer));
+            }
+        }
+    }
+    pins.aliases = own_aliases(upstream, &old);
+    for accept in &asked.accepts {
+        let own = cookie_of(upstream);
+        let cookie: Box<[u8]> = match (&accept.cookie, &accept.form, own) {
+            _ if own.is_none() => {
+                needs("sticky_accept", accept.at, diags);
+                continue;
+            }
+            (Some(name), ..) => name.clone(),
+            (None, Form::F5, _) => [b"BIGipServer", upstream.name.as_bytes()].concat().into(),
+            (None, _, name) => name.unwrap_or_default().into(),
+        };
+        let at = pins.accepts.iter().position(|a| a.cookie == cookie).unwrap_or_else(|| {
+            pins.accepts.push(Accepted { cookie, ..Accepted::default() });
+            pins.accepts.len() - 1
+        });
+        if let Some(list) = pins.accepts.get_mut(at) {
+            values_of(upstream, lines, &accept.form, &old, list);
+        }
+    }
+    upstream.pins = Some(Box::new(pins));
+}
+
+/// The name of the cookie that the upstream sets.
+fn cookie_of(upstream: &Upstream) -> Option<&[u8]> {
+    match upstream.sticky.as_ref()? {
+        Sticky::Tengine(s) => Some(&s.cookie),
+        Sticky::Cookie(s) => Some(&s.name),
+        Sticky::Ng(s) => Some(&s.name),
+        Sticky::Route(_) | Sticky::Learn(_) => None,
+    }
+}
+
+/// The peer that a text means: its name, its server's text, `id=` or `route=`.
+fn find(upstream: &Upstream, lines: &[&Server], text: &[u8]) -> Option<PeerId> {
+    let named = |(peer, line): (&Peer, &&Server)| {
+        peer.name.as_bytes() == text
+            || *line.address == *text
+            || line.id.as_deref() == Some(text)
+            || line.route.as_deref() == Some(text)
+    };
+    upstream.peers.iter().zip(lines).position(named).map(|i| PeerId(i as u32))
+}
+
+/// What the upstream's own cookies said for peers that were: a text of the server's, or the MD5 of its name.
+fn own_aliases(upstream: &Upstream, old: &[(&[u8], PeerId)]) -> PeerIndex {
+    let mut all = PeerIndex::default();
+    for (text, peer) in old {
+        for sid in [Box::from(*text), md5_hex(text)] {
+            if !upstream.sid_index.contains_key(&sid) {
+                all.entry(sid).or_insert(*peer);
+            }
+        }
+    }
+    all
+}
+
+/// Works out a form's value for every peer, there or not any more.
+fn values_of(
+    upstream: &Upstream,
+    lines: &[&Server],
+    form: &Form,
+    old: &[(&[u8], PeerId)],
+    list: &mut Accepted,
+) {
+    list.prefixed |= matches!(form, Form::Tengine { .. } | Form::Haproxy);
+    list.dates.seconds |= matches!(form, Form::Tengine { .. } | Form::ServerId);
+    list.dates.haproxy |= matches!(form, Form::Haproxy);
+    let there = upstream.peers.iter().zip(lines).enumerate().map(|(i, (peer, line))| {
+        let addr = match &peer.addr {
+            PeerAddr::Inet(addr) => Some(*addr),
+            PeerAddr::Unix(_) => None,
+        };
+        let (id, route) = (line.id.as_deref(), line.route.as_deref());
+        (Identity { name: peer.name.as_bytes(), addr, server: &line.address, id, route }, PeerId(i as u32))
+    });
+    let gone = old.iter().map(|(text, peer)| {
+        let addr = values::server(text).ok().and_then(|a| match a.host {
+            Host::Ip(ip) => Some(SocketAddr::new(ip, a.port.unwrap_or(80))),
+            _ => None,
+        });
+        (Identity { name: text, addr, server: text, id: Some(text), route: Some(text) }, *peer)
+    });
+    let all: Vec<_> = there.chain(gone).collect();
+    for (who, peer) in all {
+        if let (Form::StickyNg { value, input }, Some(now)) = (form, upstream.peers.get(peer.ix())) {
+            let then = Peer { name: show(who.name).into(), server: show(who.server).into(), ..now.clone() };
+            let addr = who.addr.map_or(now.addr.clone(), PeerAddr::Inet);
+            let value = ng::value(value, *input, &Peer { addr, ..then }, peer.ix());
+            list.values.entry(value).or_insert(peer);
+        }
+        for value in value(form, &who) {
+            list.values.entry(value).or_insert(peer);
+        }
+    }
+}
+
+/// What a cookie of the form says for a peer; of one that was it may be one of several.
+fn value(form: &Form, who: &Identity<'_>) -> Vec<Box<[u8]>> {
+    let md5 = || md5_hex(who.name);
+    match form {
+        Form::Tengine { md5: true } => vec![md5()],
+        Form::Tengine { md5: false } => vec![who.id.unwrap_or(who.name).into()],
+        Form::Nginx => match who.route {
+            Some(route) if route == who.name => vec![route.into(), md5()],
+            Some(route) => vec![route.into()],
+            None => vec![md5()],
+        },
+        Form::Haproxy | Form::ServerId => {
+            who.id.or(who.route).map(|name| vec![name.into()]).unwrap_or_default()
+        }
+        // See where this is called: it needs the whole peer.
+        Form::StickyNg { .. } => Vec::new(),
+        Form::F5 => who.addr.map_or_else(Vec::new, values::f5_cookies),
+    }
+}
+
+/// Signs an upstream's pins, when it is asked for or a key is there: its own, else those of `http`.
+pub(super) fn sign(
+    upstream: &mut Upstream,
+    block: &block::Upstream,
+    http: &[KeyFile],
+    prefix: &Path,
+    diags: &mut Diags,
+) {
+    let asked = block.pins.params.signed;
+    let files = if block.pins.keys.is_empty() { http } else { &block.pins.keys };
+    if asked == Some(false) || (asked.is_none() && files.is_empty()) || cookie_of(upstream).is_none() {
+        if let Some(key) = block.pins.keys.first() {
+            let message = "\"session_sticky_key\" does nothing here: no cookie is signed".to_owned();
+            warn(diags, message, key.at, "\"sticky route\" and \"sticky learn\" have no cookie of ours");
+        }
+        return;
+    }
+    let mut keys: Vec<PinKey> = files.iter().filter_map(|file| read_key(file, prefix, diags)).collect();
+    let random = files.is_empty();
+    if random {
+        keys.extend(PinKey::new(&secret()));
+        diags.push(Diag {
+            severity: Severity::Notice,
+            code: "random-key",
+            message: format!(
+                "session cookies of upstream \"{}\" are signed with a key made up at start",
+                upstream.name
+            ),
+            span: None,
+            at: Some(block.at),
+            hint: Some("a restart ends all sessions; name a file with \"session_sticky_key\"".to_owned()),
+        });
+    }
+    let pins = upstream.pins.get_or_insert_default();
+    if let Some(Sticky::Tengine(s)) = &upstream.sticky {
+        (pins.maxidle, pins.maxlife) = (s.maxidle.or(pins.maxidle), s.maxlife.or(pins.maxlife));
+    }
+    pins.seal = Some(Seal::new(keys, random, &upstream.name, &upstream.sids, &pins.aliases));
+}
+
+/// Reads a key: the file's bytes without line ends behind them.
+fn read_key(file: &KeyFile, prefix: &Path, diags: &mut Diags) -> Option<PinKey> {
+    let path = prefix.join(Path::new(std::ffi::OsStr::from_bytes(&file.path)));
+    let shown = path.display();
+    let mut failed = |call: &str, e: &std::io::Error| {
+        let message = format!("{call}() \"{shown}\" failed ({})", err_text(e));
+        diags.push(Diag { code: KEY_FILE, ..diag(message, file.at) });
+    };
+    let mut text = Vec::new();
+    let opened = match std::fs::File::open(&path) {
+        Ok(opened) => opened,
+        Err(e) => {
+            failed("open", &e);
+            return None;
+        }
+    };
+    let meta = opened.metadata();
+    if let Err(e) = opened.take(KEY_MAX + 1).read_to_end(&mut text) {
+        failed("read", &e);
+        return None;
+    }
+    if meta.is_ok_and(|m| m.permissions().mode() & 0o004 != 0) {
+        let message = format!("\"{shown}\" can be read by everybody");
+        diags.push(Diag {
+            code: KEY_FILE,
+            severity: Severity::Warn,
+            hint: Some("whoever reads it can write pins; \"chmod 600\" is enough for the master".to_owned()),
+            ..diag(message, file.at)
+        });
+    }
+    let too_long = text.len() as u64 > KEY_MAX;
+    while let [.., b'\n' | b'\r'] = &text[..] {
+        text.pop();
+    }
+    let key = PinKey::new(&text).filter(|_| !too_long);
+    if key.is_none() {
+        let message = format!("\"{shown}\" must be {KEY_MIN} to {KEY_MAX} bytes");
+        diags.push(Diag { code: KEY_FILE, ..diag(message, file.at) });
+    }
+    key
+}
+
+/// The code of what depends on the machine's key files.
+pub const KEY_FILE: &str = "key-file";
+
+fn diag(message: String, at: Place) -> Diag {
+    Diag { severity: Severity::Emerg, code: "bad-value", message, span: None, at: Some(at), hint: None }
+}
+
+fn emerg(diags: &mut Diags, message: String, at: Place) {
+    diags.push(diag(message, at));
+}
+
+fn warn(diags: &mut Diags, message: String, at: Place, hint: &str) {
+    let (severity, code, hint) = (Severity::Warn, "suspicious", Some(hint.to_owned()));
+    diags.push(Diag { severity, code, hint, ..diag(message, at) });
+}
+
+fn show(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
