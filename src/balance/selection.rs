@@ -17,6 +17,8 @@ use crate::zone::Slot;
 pub struct Request<'a> {
     /// The peer that `sticky` says the request belongs to.
     pub pin: Option<PeerId>,
+    /// `pin` is a wish: no session depends on it.
+    pub soft: bool,
     /// The backup that it belongs to once backups are due, when that is another one.
     pub backup_pin: Option<PeerId>,
     /// The client's address after realip; `None`: a unix socket.
@@ -82,6 +84,7 @@ impl<'s> Selection<'s> {
             tried: smallvec![0; shared.len().div_ceil(64).max(1)],
             backup: false,
             strict: request.pin.is_some()
+                && !request.soft
                 && match shared.pins {
                     Pins::Strict => true,
                     Pins::Prefer => request.strict,

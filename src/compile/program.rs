@@ -47,6 +47,8 @@ pub fn compile(settings: &Settings, prefix: &Path, found: &mut Found) -> Plan {
         b.names_of_servers();
         locations::compile(&mut b);
         listeners::compile(&mut b);
+        b.plan.parallel =
+            b.plan.upstreams.iter().any(|u| u.pins.as_ref().is_some_and(|p| p.parallel.is_some()));
         b.plan.slots = b.names.finish(http.close, b.found);
     }
     b.plan.regexes = std::mem::take(&mut b.names.regexes);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::first::FirstPeers;
 use super::range::Ranges;
 use super::{Attempt, Captures, OutHead, ThreadState, Trace};
 use crate::plan::{ListenAddr, ListenEntry, LocId, Location, Plan, Server, ServerId};
@@ -27,6 +28,9 @@ pub struct ConnInfo {
     pub listener: usize,
     pub entry: usize,
     pub tls: bool,
+    /// Where its requests that had no session yet went; `None`: nobody asks (`sticky_parallel`). Streams of one
+    /// connection share it.
+    pub first: Option<Rc<FirstPeers>>,
     /// Milliseconds since 1970.
     pub started: u64,
     /// Requests of the connection so far, this one included.

@@ -22,10 +22,13 @@ pub fn report(loaded: &Loaded, logs: &Logs) {
     }
 }
 
-/// Reads the configuration anew and says everything about it to `logs`; `None`: it is refused.
-pub(super) fn again(options: &Options, logs: &Logs) -> Option<(Plan, Record)> {
+/// Reads the configuration anew and says everything about it to `logs`; `None`: it is refused. What was made up for the
+/// plan at hand, `old`, goes on.
+pub(super) fn again(options: &Options, old: &Plan, logs: &Logs) -> Option<(Plan, Record)> {
     let loaded = load(options);
     report(&loaded, logs);
     let record = Record::of(&loaded.conf, options);
-    loaded.plan.map(|plan| (plan, record))
+    let mut plan = loaded.plan?;
+    plan.keep_random_keys(old);
+    Some((plan, record))
 }

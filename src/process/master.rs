@@ -328,7 +328,8 @@ impl<'o> Master<'o> {
             return;
         }
         self.log(Severity::Notice, format_args!("reconfiguring"));
-        let Some((plan, record)) = load::again(self.options, &self.generation.logs) else { return };
+        let again = load::again(self.options, &self.generation.plan, &self.generation.logs);
+        let Some((plan, record)) = again else { return };
         let old = &self.generation;
         let opened = Generation::open(
             plan,

@@ -127,7 +127,7 @@ fn start(generation: &Generation) -> Option<Worker> {
 /// What the configuration says now, opened, and the queues that it no longer has.
 fn next(options: &Options, old: &Generation) -> Option<(Generation, Vec<Leaving>)> {
     old.logs.main(Severity::Notice, format_args!("reconfiguring"));
-    let (plan, record) = load::again(options, &old.logs)?;
+    let (plan, record) = load::again(options, &old.plan, &old.logs)?;
     let mut next = Generation::open(
         plan,
         options.error_log.as_deref(),

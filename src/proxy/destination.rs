@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::target::UriPart;
-use crate::balance::{self, NoPeer, Outcome, Selection, Times};
+use crate::balance::{self, NoPeer, Outcome, Selection, Times, Verdict};
 use crate::http::Attempt;
 use crate::plan::{PeerAddr, PeerId, Plan, Proxy, ProxyTo, Upstream, UpstreamId};
 use crate::rt::clock;
+use crate::sticky::Own;
 use crate::values::{self, Host};
 use crate::vars::{self, Source};
 use crate::zone::Slot;
@@ -173,6 +174,17 @@ impl<'s> Choice<'s> {
         match self {
             Self::Balanced(s) => s.draining(),
             Self::Listed { .. } => None,
+        }
+    }
+
+    /// What the verdict on the session's own peer was.
+    pub(super) fn own(&self) -> Own {
+        let Self::Balanced(s) = self else { return Own::Open };
+        match s.pin_verdict() {
+            None | Some(Verdict::Usable) => Own::Open,
+            Some(Verdict::Draining) => Own::Draining,
+            Some(Verdict::Full) => Own::Full,
+            Some(Verdict::Down | Verdict::Unhealthy | Verdict::Failed) => Own::Down,
         }
     }
 

@@ -143,8 +143,11 @@ impl<'a> Exchange<'a> {
                 if let Some(template) = of.shared.key() {
                     vars::eval(template, self.req, &mut key);
                 }
+                let pin = self.ticket.pin();
+                let wish = if pin.is_none() { self.first_peer() } else { None };
                 let request = balance::Request {
-                    pin: self.ticket.pin(),
+                    pin: pin.or(wish),
+                    soft: pin.is_none(),
                     backup_pin: self.ticket.backup_pin(),
                     client: self.req.conn.client.map(|a| a.ip()),
                     key: &key,
@@ -166,7 +169,11 @@ impl<'a> Exchange<'a> {
 
     /// One peer's turn; `None`: another one is to be asked.
     async fn one_peer(&mut self, choice: &mut Choice<'_>, destination: &Destination) -> Option<Outcome> {
-        let turn = match choice.next() {
+        let next = choice.next();
+        if self.ticket.pin().is_some() {
+            self.own = choice.own();
+        }
+        let turn = match next {
             Ok(turn) => turn,
             Err(none) => {
                 self.req.note(|| Event::NoPeer(none));
@@ -184,6 +191,7 @@ impl<'a> Exchange<'a> {
             slot.seen(self.who(), clock::unix_millis());
         }
         self.announce(peer);
+        self.note_first(peer);
         let mut fresh = false;
         let (fault, link) = loop {
             let kept = match (self.upstream, peer) {
@@ -334,7 +342,10 @@ impl<'a> Exchange<'a> {
             }
             _ => None,
         };
-        if let Some(session) = session.as_mut().filter(|s| s.place() == Place::Before && self.waits()) {
+        if let Some(session) = session.as_mut().filter(|s| s.place() == Place::Before)
+            && self.waits()
+            && !self.hides_ng()
+        {
             self.announced = issue(session, req, &mut out);
         }
         self.made.answer.fill(
@@ -354,7 +365,7 @@ impl<'a> Exchange<'a> {
             if session.preserved() {
                 out.hide_opt(self.announced.take());
             }
-            private = session.is_private();
+            private = session.is_private() && !self.hides_ng();
         }
         self.req.out = out;
         self.req.private = private;

@@ -1,6 +1,7 @@
 //! An exchange's session: found before a peer is chosen, told to the client, learned from the answer.
 
 use std::hash::{Hash as _, Hasher as _};
+use std::time::Duration;
 
 use super::exchange::{Exchange, unix_secs};
 use crate::diag::Severity;
@@ -110,7 +111,7 @@ impl Exchange<'_> {
         let (Some(upstream), Some(peer)) = (self.upstream(), peer) else { return };
         match upstream.sticky {
             Some(Sticky::Cookie(_)) => {}
-            Some(Sticky::Ng(_)) if !self.proxy.sticky_hide_cookie => {}
+            Some(Sticky::Ng(_)) if !self.hides_ng() => {}
             _ => return,
         }
         if self.waits() {
@@ -122,6 +123,35 @@ impl Exchange<'_> {
         out.hide_opt(self.announced.take());
         self.announced = issue(&mut session, self.req, &mut out);
         self.req.out = out;
+    }
+
+    /// `sticky_parallel`: where earlier requests of this connection, which had no session either, went just now.
+    pub(super) fn first_peer(&self) -> Option<PeerId> {
+        let (id, first) = (self.upstream?, self.req.conn.first.as_ref()?);
+        let window = self.window()?;
+        first.get(id, clock::unix_millis(), window)
+    }
+
+    /// Notes it for the requests that come next.
+    pub(super) fn note_first(&self, peer: Option<PeerId>) {
+        let (Some(id), Some(peer), Some(first)) = (self.upstream, peer, &self.req.conn.first) else { return };
+        if self.ticket.pin().is_none() && self.window().is_some() {
+            first.note(id, peer, clock::unix_millis());
+        }
+    }
+
+    /// For how long; `None`: not at all. A trusted proxy's connection is many clients', a unix socket's is a proxy's.
+    fn window(&self) -> Option<Duration> {
+        let upstream = self.upstream().filter(|u| u.sticky.is_some())?;
+        let window = upstream.pins.as_ref()?.parallel?;
+        let one_client = self.req.conn.client.is_some() && !self.req.is_by_proxy();
+        (one_client && !self.ticket.bypassed()).then_some(window)
+    }
+
+    /// `sticky_hide_cookie`: nginx-sticky-module-ng's cookie is not set in this location.
+    pub(super) fn hides_ng(&self) -> bool {
+        self.proxy.sticky_hide_cookie
+            && matches!(self.upstream().map(|u| &u.sticky), Some(Some(Sticky::Ng(_))))
     }
 
     /// `send=due`: the cookie goes with a backend's answer only.

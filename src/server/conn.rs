@@ -140,6 +140,7 @@ fn describe(
         local,
         listener,
         tls: false,
+        first: serving.plan.parallel.then(Rc::default),
         started: clock::unix_millis(),
         requests: 0,
     })

@@ -20,8 +20,8 @@ mod bucket;
 mod cookie;
 mod hide;
 mod learn;
-mod snapshot;
 mod pinned;
+mod snapshot;
 mod table;
 mod ticket;
 

@@ -113,7 +113,7 @@ fn nginx_s_words_for_what_is_wrong() {
         ("session_sticky option=;", "invalid option"),
         ("session_sticky fallback=no;", "invalid fallback"),
         ("session_sticky hash=md5x;", "invalid hash mode"),
-        ("session_sticky secure;", "invalid argument"),
+        ("session_sticky secured;", "invalid argument"),
     ] {
         assert_eq!(said(lines), [format!("[emerg] {expect} in f:2")], "{lines}");
     }
@@ -344,3 +344,6 @@ fn balancers_by_time_are_read_and_what_they_forbid_is_said() {
         assert_eq!(said(lines), [format!("[emerg] {expect} in f:2")], "{lines}");
     }
 }
+
+#[path = "pins.rs"]
+mod pins;

@@ -110,6 +110,7 @@ async fn serve(
         listener: 0,
         entry: 0,
         tls: false,
+        first: None,
         started: 0,
         requests: 1,
     };

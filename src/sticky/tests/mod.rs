@@ -8,7 +8,7 @@ mod properties;
 mod snapshots;
 mod tickets;
 
-use super::{Answer, Change, Place, Status, Ticket, expire, hide, read};
+use super::{Answer, Asked, Change, Own, Place, Status, Ticket, expire, hide, read};
 use crate::compile::upstream as compile;
 use crate::config::sticky::{CookieInsert, Sticky};
 use crate::config::upstream as settings;

@@ -38,7 +38,7 @@ fn a_client_that_was_balanced_is_told_whatever_the_status_and_one_that_came_home
     assert!(fields(&up, &home, 1, 200, &[]).is_empty());
     assert_eq!(fields(&up, &home, 2, 200, &[]).len(), 1, "the session moved");
     let unknown = ask(&up, &["route=nobody"]);
-    assert_eq!(unknown.status(Some(PeerId(0))), Status::Unknown);
+    assert_eq!(unknown.status(Some(PeerId(0)), Own::Open), Status::Unknown);
     assert_eq!(fields(&up, &unknown, 1, 200, &[]).len(), 1);
 }
 
@@ -69,5 +69,5 @@ fn a_hidden_cookie_is_read_and_not_set() {
 fn without_fallback_a_value_that_nobody_has_is_balanced_all_the_same() {
     let up = ng(|s| s.fallback = false);
     assert!(!ask(&up, &["route=nobody"]).refused());
-    assert_eq!(ask(&up, &[&format!("route={MD5}")]).status(None), Status::RefusedDown);
+    assert_eq!(ask(&up, &[&format!("route={MD5}")]).status(None, Own::Open), Status::MovedDown);
 }

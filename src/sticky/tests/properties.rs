@@ -88,7 +88,7 @@ proptest! {
         let ours = sent.last().unwrap().split(';').next().unwrap();
         let back = read(&up, [ours.as_bytes()], NOW + later);
         prop_assert_eq!(back.pin(), Some(PeerId(peer - 1)), "{}", ours);
-        prop_assert_eq!(back.status(back.pin()), Status::Hit);
+        prop_assert_eq!(back.status(back.pin(), Own::Open), Status::Hit);
         let mut out = Vec::new();
         if mode == StickyMode::Prefix {
             prop_assert_eq!(hide(&[&up], ours.as_bytes(), &mut out), Change::Replace);

@@ -36,7 +36,10 @@ fn an_empty_value_is_no_session_wherever_it_stands() {
     let up = tengine(|s| s.fallback = false);
     for line in ["route=; x=1", "route=", "route", "route=\"\""] {
         let t = ask(&up, &[line]);
-        assert!(!t.refused() && t.pin().is_none() && t.status(Some(PeerId(0))) == Status::New, "{line}");
+        assert!(
+            !t.refused() && t.pin().is_none() && t.status(Some(PeerId(0)), Own::Open) == Status::New,
+            "{line}"
+        );
     }
 }
 
@@ -45,9 +48,9 @@ fn an_unknown_value_is_refused_without_fallback_and_its_cookie_taken_back() {
     let up = tengine(|s| (s.fallback, s.domain) = (false, Some((*b".ex.com").into())));
     let t = ask(&up, &["route=deadbeef"]);
     assert!(t.refused());
-    assert_eq!(t.status(None), Status::RefusedUnknown);
+    assert_eq!(t.status(None, Own::Open), Status::Unknown);
     let mut out = Vec::new();
-    assert!(expire(&up, &mut out));
+    assert!(expire(&up, Asked::default(), &mut out));
     let text = "route=; Domain=.ex.com; Path=/; Max-Age=0; Expires=Thu, 01-Jan-1970 00:00:00 GMT";
     assert_eq!(String::from_utf8(out).unwrap(), text);
     assert!(!ask(&tengine(|_| {}), &["route=deadbeef"]).refused());
@@ -58,10 +61,10 @@ fn the_idle_and_the_life_test_are_tengine_s_to_the_second() {
     let up = tengine(|s| (s.maxidle, s.maxlife) = (Some(60), Some(600)));
     let at = |last: i64, first: i64| ask(&up, &[&format!("route={SID1}|{}|{}", NOW - last, NOW - first)]);
     assert_eq!(at(60, 600).pin(), Some(PeerId(0)), "equal passes");
-    assert_eq!(at(61, 61).status(None), Status::Expired);
-    assert_eq!(at(1, 601).status(None), Status::Expired);
+    assert_eq!(at(61, 61).status(None, Own::Open), Status::Expired);
+    assert_eq!(at(1, 601).status(None, Own::Open), Status::Expired);
     assert_eq!(at(-86_400, -86_400).pin(), Some(PeerId(0)));
-    assert_eq!(at(-86_401, 0).status(None), Status::Expired);
+    assert_eq!(at(-86_401, 0).status(None, Own::Open), Status::Expired);
     let up = tengine(|s| (s.maxidle, s.fallback) = (Some(60), false));
     let line = format!("route={SID1}|{}|{}", NOW - 61, NOW - 61);
     assert!(!ask(&up, &[&line]).refused(), "an expired one is balanced even without fallback");
@@ -92,7 +95,7 @@ fn plain_values_are_ids_or_names_and_may_have_bars_in_them() {
 fn a_prefixed_cookie_means_its_peer_and_a_bare_one_nobody() {
     let up = tengine(|s| (s.mode, s.fallback) = (StickyMode::Prefix, false));
     assert_eq!(pin(&up, &format!("route={SID2}~abc~def")), Some(2));
-    assert_eq!(ask(&up, &["route=abc"]).status(None), Status::New);
+    assert_eq!(ask(&up, &["route=abc"]).status(None, Own::Open), Status::New);
     assert!(ask(&up, &["route=dead~abc"]).refused());
 }
 
@@ -110,10 +113,10 @@ fn the_status_tells_what_became_of_the_session() {
     let up = tengine(|_| {});
     let line = format!("route={SID1}");
     let t = ask(&up, &[&line]);
-    assert_eq!(t.status(Some(PeerId(0))).as_str(), "hit");
-    assert_eq!(t.status(Some(PeerId(1))).as_str(), "moved_down");
-    assert_eq!(t.status(None).as_str(), "refused_down");
-    assert_eq!(ask(&up, &[]).status(Some(PeerId(0))).as_str(), "new");
-    assert_eq!(ask(&up, &["route=x"]).status(Some(PeerId(0))).as_str(), "unknown");
-    assert_eq!(Ticket::OFF.status(Some(PeerId(0))).as_str(), "");
+    assert_eq!(t.status(Some(PeerId(0)), Own::Open).as_str(), "hit");
+    assert_eq!(t.status(Some(PeerId(1)), Own::Open).as_str(), "moved_down");
+    assert_eq!(t.status(None, Own::Open).as_str(), "moved_down");
+    assert_eq!(ask(&up, &[]).status(Some(PeerId(0)), Own::Open).as_str(), "new");
+    assert_eq!(ask(&up, &["route=x"]).status(Some(PeerId(0)), Own::Open).as_str(), "unknown");
+    assert_eq!(Ticket::OFF.status(Some(PeerId(0)), Own::Open).as_str(), "");
 }
