@@ -111,6 +111,7 @@ fn info(ask: &Ask, socket: &Socket) -> ConnInfo {
         listener: socket.listener,
         entry: socket.entry,
         tls: false,
+        first: None,
         started: rt::clock::unix_millis(),
         requests: 0,
     }
