@@ -28,6 +28,7 @@ pub mod vars;
 pub mod zone;
 
 pub mod balance;
+pub mod health;
 pub mod sticky;
 
 pub mod wire;

@@ -12,7 +12,8 @@ use crate::config::{
 };
 use crate::diag::Severity;
 use crate::plan::{
-    self, Content, ErrorTo, LocId, LocMatch, LocSet, Root, ServerId, Template, TryFiles, TryLast,
+    self, Content, ErrorTo, LocId, LocMatch, LocSet, Root, ServerId, StatusFormat, Template, TryFiles,
+    TryLast,
 };
 
 /// The settings in effect at a level; a family that a level leaves alone is its parent's.
@@ -233,6 +234,7 @@ impl<'a> Builder<'a> {
             config::Content::Static => Content::Static,
             config::Content::StubStatus => Content::StubStatus,
             config::Content::EmptyGif => Content::EmptyGif,
+            config::Content::CheckStatus => Content::CheckStatus(self.status_format(location)),
             config::Content::Proxy(pass) => match self.proxy(location, pass, inner) {
                 Some(proxy) => Content::Proxy(Box::new(proxy)),
                 None => Content::Static,
@@ -270,6 +272,14 @@ impl<'a> Builder<'a> {
             return outer.filter(|c| matches!(c, config::Content::Proxy(_))).unwrap_or(&at.content);
         }
         &at.content
+    }
+
+    /// The innermost `check_status FORMAT` around a location.
+    fn status_format(&self, location: &'a Location) -> StatusFormat {
+        let outer = |at: &&'a Location| at.parent.and_then(|p| self.http.locations.get(p));
+        std::iter::successors(Some(location), outer)
+            .find_map(|l| l.status_format)
+            .unwrap_or(StatusFormat::Html)
     }
 
     fn try_files(&mut self, files: &[TryFile], named: &Named) -> TryFiles {

@@ -2,6 +2,7 @@
 //! May use: diag, values, sys, syntax, source, directives, plan, config.
 //! Never touches: sockets, log files, the life of a request.
 
+mod checks;
 mod learn;
 mod listeners;
 mod load;

@@ -76,6 +76,8 @@ impl Builder<'_> {
             self.upstreams.blocks.entry(block.name.to_ascii_lowercase().into()).or_insert(id);
             self.plan.upstreams.push(built);
         }
+        let places: Vec<_> = self.http.upstreams.iter().map(|b| b.at).collect();
+        self.plan.checked = super::checks::checked(&self.plan.upstreams, &places, &mut diags);
         // nginx looks names up as it reads a `server` line, and counts servers at the end.
         let (late, early): (Vec<Diag>, Vec<Diag>) =
             diags.iter().cloned().partition(|d| d.code == "no-servers");

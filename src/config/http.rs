@@ -12,6 +12,7 @@ use crate::diag::Diags;
 use crate::plan::LocMatch;
 use crate::source::{Children, Dir};
 use crate::sys;
+use crate::values;
 
 /// What an `http` block says.
 #[derive(Debug, Default)]
@@ -74,6 +75,10 @@ impl Http {
                     let mut diags = Diags::new();
                     http.keys.extend(pins::key(&mut upstream::Say { diags: &mut diags, dir: d }));
                     cx.found.adopt(diags, Some(d.at()), Step::Read);
+                }
+                // The memory for checks is as large as it has to be.
+                "check_shm_size" if values::size(d.arg(0)).is_none() => {
+                    cx.emerg(d, "\"check_shm_size\" directive invalid value");
                 }
                 "log_format" => {
                     let mut formats = std::mem::take(&mut cx.formats);

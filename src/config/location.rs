@@ -10,7 +10,7 @@ use super::realip::RealIp;
 use super::script::Script;
 use super::text::{Pattern, Text};
 use super::{Cx, Place, sticky};
-use crate::plan::LocMatch;
+use crate::plan::{LocMatch, StatusFormat};
 use crate::source::Dir;
 use crate::values;
 
@@ -65,6 +65,8 @@ pub struct Location {
     pub content: Content,
     /// `content` was said in this block.
     pub own_content: bool,
+    /// `check_status FORMAT`; locations inside inherit it.
+    pub status_format: Option<StatusFormat>,
     pub try_files: Option<Vec<TryFile>>,
     /// `limit_except`: the methods that it names, and its inside: index into [`super::Http::locations`].
     pub limit_except: Option<(Vec<&'static [u8]>, usize)>,
@@ -82,6 +84,7 @@ pub enum Content {
     Proxy(Pass),
     StubStatus,
     EmptyGif,
+    CheckStatus,
 }
 
 #[derive(Debug, Clone)]
@@ -107,6 +110,7 @@ impl Location {
             level: Level::default(),
             content: Content::Static,
             own_content: false,
+            status_format: None,
             try_files: None,
             limit_except: None,
             script: Script::default(),
@@ -191,6 +195,16 @@ impl Location {
             "stub_status" | "empty_gif" => {
                 self.content = if d.name() == "empty_gif" { Content::EmptyGif } else { Content::StubStatus };
                 self.own_content = true;
+            }
+            "check_status" => {
+                self.content = Content::CheckStatus;
+                self.own_content = true;
+                if let Some(format) = d.args().first() {
+                    self.status_format = StatusFormat::of(&format.value);
+                    if self.status_format.is_none() {
+                        cx.emerg(d, format!("invalid check format \"{}\"", show(&format.value)));
+                    }
+                }
             }
             "try_files" => try_files(cx, d, &mut self.try_files),
             _ => self.level.read(cx, d),

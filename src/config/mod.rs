@@ -3,6 +3,7 @@
 //! Never touches: sockets, files, what the settings are for.
 
 mod access;
+mod check;
 mod core;
 mod cx;
 mod error_log;
@@ -32,6 +33,7 @@ mod text;
 pub mod upstream;
 
 pub use access::{Access, AccessLog, AccessLogs, Formats, Target as LogTo};
+pub use check::Checking;
 pub use core::{Core, ErrorPage, MSIE6, Root, SAFARI, Types};
 pub use cx::{Cx, show};
 pub use found::{Found, Place, Step};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::check::Checking;
 use super::pins::{self, Pins};
 use super::sticky::{self, Sticky};
 use crate::diag::{Diag, Diags, FileId, Severity};
@@ -25,6 +26,8 @@ pub struct Upstream {
     pub zone: Option<Box<[u8]>>,
     /// `keepalive` and its companions; on by default (nginx 1.29.7 and later).
     pub keepalive: UpstreamKeepalive,
+    /// `check` and its companions.
+    pub checking: Checking,
     /// The `{`: nginx names its line when there is something wrong with the whole.
     pub at: (FileId, u32),
 }
@@ -141,6 +144,7 @@ pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
             time: Duration::from_secs(3600),
             timeout: Duration::from_secs(60),
         },
+        checking: Checking::default(),
         at: block.at(),
     };
     let mut servers = 0;
@@ -198,6 +202,7 @@ pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
                 let params = upstream.params();
                 upstream.sticky = sticky::cookie(&mut say, 0, params).map(Sticky::Cookie);
             }
+            name if name.starts_with("check") => upstream.checking.read(&mut say),
             "sticky" => {
                 if upstream.sticky.is_some() {
                     say.directive(0, "is duplicate");

@@ -243,6 +243,7 @@ fn content(content: &crate::plan::Content) -> &'static str {
         C::Proxy(_) => "proxy_pass",
         C::StubStatus => "stub_status",
         C::EmptyGif => "empty_gif",
+        C::CheckStatus(_) => "check_status",
     }
 }
 

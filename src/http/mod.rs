@@ -1,6 +1,6 @@
 //! Owns: the life of a request between its head and its answer: server, location, phases, content, error pages, the
 //! answer's head, access-log lines.
-//! May use: values, plan, vars, wire, log, rt, sys; of balance and sticky the types that a trace names.
+//! May use: values, plan, vars, zone, health, wire, log, rt, sys; of balance and sticky the types that a trace names.
 //! Never touches: peers (the driver in `server` calls `proxy`), listening sockets, the configuration's text.
 
 mod access;
@@ -8,6 +8,7 @@ mod attempt;
 pub mod body;
 mod browser;
 mod captures;
+mod checks;
 mod content;
 mod context;
 mod filters;
@@ -34,6 +35,7 @@ mod variables;
 pub use access::log as log_access;
 pub use attempt::{Attempt, AttemptAddr};
 pub use captures::{Captures, RegexFailed, run_regex};
+pub use checks::Checks;
 pub use context::Bytes;
 pub use first::FirstPeers;
 pub use out::{FieldIx, OutHead};

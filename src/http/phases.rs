@@ -3,8 +3,8 @@
 use super::captures::run_regex;
 use super::context::Bytes;
 use super::{
-    Event, NamedBy, Request, ThreadState, browser, content, gate, host, pages, realip, respond, route,
-    script, uri,
+    Event, NamedBy, Request, ThreadState, browser, checks, content, gate, host, pages, realip, respond,
+    route, script, uri,
 };
 use crate::diag::Severity;
 use crate::plan::{Content, ErrorTo, LocId, LocMatch, Return};
@@ -288,6 +288,7 @@ async fn location_phase(req: &mut Request, conn: &mut ServerConn, thread: &Threa
         (Content::Static, _) => content::files(req, conn, thread).await,
         (Content::StubStatus, _) => content::stub_status(req, conn, thread).await,
         (Content::EmptyGif, _) => content::empty_gif(req, conn, thread).await,
+        (Content::CheckStatus(format), _) => checks::check_status(req, conn, thread, *format).await,
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Event, Request};
+use super::{Checks, Event, Request};
 use crate::diag::Severity;
 use crate::log::{AccessFiles, Logs};
 use crate::rt::clock;
@@ -44,6 +44,8 @@ pub struct ThreadState {
     pub logs: Arc<Logs>,
     pub access: RefCell<AccessFiles>,
     pub stats: Arc<Stats>,
+    /// For `check_status`.
+    pub checks: Checks,
     pub hostname: Box<str>,
     pub pid: u32,
     /// Minutes that local time is ahead of UTC.
@@ -56,11 +58,12 @@ pub struct ThreadState {
 }
 
 impl ThreadState {
-    pub fn new(logs: Arc<Logs>, stats: Arc<Stats>) -> Self {
+    pub fn new(logs: Arc<Logs>, stats: Arc<Stats>, checks: Checks) -> Self {
         Self {
             access: RefCell::new(AccessFiles::new(logs.clone())),
             logs,
             stats,
+            checks,
             hostname: crate::sys::hostname().to_ascii_lowercase().into(),
             pid: std::process::id(),
             gmt_offset: Cell::new(crate::sys::utc_offset_minutes(unix_now())),

@@ -159,6 +159,8 @@ pub enum Content {
     StubStatus,
     /// `empty_gif`
     EmptyGif,
+    /// `check_status`, and its format where a request names none.
+    CheckStatus(super::StatusFormat),
 }
 
 /// `root` or `alias`.

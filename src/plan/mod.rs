@@ -2,6 +2,7 @@
 //! May use: diag, values, sys, syntax (no more than their types).
 //! Never touches: the text of a configuration, sockets, the clock.
 
+mod check;
 mod learn;
 mod location;
 mod pins;
@@ -13,6 +14,7 @@ mod table;
 mod template;
 mod upstream;
 
+pub use check::*;
 pub use learn::*;
 pub use location::*;
 pub use pins::*;
@@ -68,6 +70,8 @@ pub struct Plan {
     pub locations: Vec<Location>,
     pub upstreams: Vec<Upstream>,
     pub resolvers: Vec<Resolver>,
+    /// Every peer that is checked, in the order of `check_status`.
+    pub checked: Vec<Checked>,
     pub log_files: Vec<LogFile>,
     pub log_formats: Vec<LogFormat>,
     pub regexes: Vec<Regex>,

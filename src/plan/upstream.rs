@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{PeerId, StickyLearn, Template, UpstreamId};
+use super::{Check, PeerId, StickyLearn, Template, UpstreamId};
 
 /// An `upstream` block, or the one that a `proxy_pass` to an address makes.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Upstream {
     /// `zone NAME SIZE`: state is kept over a reload.
     pub zone: Option<Box<str>>,
     pub keepalive: UpstreamKeepalive,
+    /// How its peers are checked; `None`: they are not.
+    pub check: Option<Check>,
     /// What a session's cookie says for each peer, by [`PeerId`]; empty without `sticky`.
     pub sids: Vec<Box<[u8]>>,
     /// The way back; of two peers with one value the first has it.

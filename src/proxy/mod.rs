@@ -23,6 +23,7 @@ mod target;
 mod thread;
 mod tunnels;
 
+pub use connect::{DialError, DialOptions, Dialled, dial};
 pub use exchange::{Outcome, pass};
 pub use next::{Fault, Situation};
 pub use thread::ProxyThread;

@@ -1,11 +1,13 @@
-//! Owns: the threads of a worker: accepting, the life of a connection, the end of both; the control socket's answers.
-//! May use: plan, rt, sys, zone, balance, sticky, wire, log, http, proxy.
+//! Owns: the threads of a worker: accepting, the life of a connection, the end of both; the control socket's answers; the
+//! probes of health checks.
+//! May use: plan, rt, sys, zone, balance, health, sticky, wire, log, http, proxy.
 //! Never touches: files of the configuration, signals, other processes.
 
 mod accept;
 mod conn;
 mod control;
 mod orders;
+mod probes;
 mod thread;
 mod worker;
 

@@ -10,9 +10,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, watch};
 
 use crate::diag::Severity;
-use crate::http::{Serial, Stats, ThreadState};
+use crate::http::{Checks, Serial, Stats, ThreadState};
 use crate::log::Logs;
-use crate::plan::Plan;
+use crate::plan::{Checked, Plan};
 use crate::proxy::ProxyThread;
 use crate::zone::Slots;
 use crate::{balance, rt, sticky, sys};
@@ -20,6 +20,7 @@ use crate::{balance, rt, sticky, sys};
 use super::Serving;
 use super::accept;
 use super::control::{self, Control};
+use super::probes::Probes;
 use super::worker::{Leaving, Queue, State};
 
 /// What the main thread tells the others.
@@ -76,10 +77,19 @@ impl Shared {
     pub(super) fn serving(&self) -> Serving {
         Serving {
             plan: self.plan.clone(),
-            http: Rc::new(ThreadState::new(self.logs.clone(), self.stats.clone())),
+            http: Rc::new(ThreadState::new(self.logs.clone(), self.stats.clone(), self.checks())),
             proxy: ProxyThread::new(&self.plan, self.peers.clone(), self.tables.clone(), &self.logs),
             serial: self.serial.clone(),
         }
+    }
+
+    fn checks(&self) -> Checks {
+        let slot = |c: &Checked| {
+            let upstream = self.plan.upstreams.get(c.upstream.ix())?;
+            Some(self.slots.get(&upstream.name, &upstream.peers.get(c.peer.ix())?.name))
+        };
+        let slots = self.plan.checked.iter().filter_map(slot).collect();
+        Checks { slots, generation: self.slots.generation() }
     }
 }
 
@@ -132,11 +142,18 @@ impl Drop for Seat {
     }
 }
 
+/// What one thread does beside serving.
+#[derive(Debug, Default)]
+pub(super) struct Duties {
+    pub(super) control: Option<Control>,
+    pub(super) probes: Option<Probes>,
+}
+
 /// Runs the thread until it is told to end.
 pub(super) fn run(
     shared: &Arc<Shared>,
     queues: Vec<Queue>,
-    control: Option<Control>,
+    duties: Duties,
     commands: UnboundedReceiver<Command>,
     tell: &Teller,
 ) {
@@ -148,13 +165,13 @@ pub(super) fn run(
         }
     };
     // What is left of the connections when the future is over is dropped with the runtime.
-    runtime.block_on(serve(shared, queues, control, commands, tell));
+    runtime.block_on(serve(shared, queues, duties, commands, tell));
 }
 
 async fn serve(
     shared: &Arc<Shared>,
     queues: Vec<Queue>,
-    control: Option<Control>,
+    duties: Duties,
     mut commands: UnboundedReceiver<Command>,
     tell: &Teller,
 ) {
@@ -173,13 +190,16 @@ async fn serve(
             }
         }
     }
-    if let Some(control) = control {
+    if let Some(control) = duties.control {
         tokio::task::spawn_local(control::serve(control, shared.clone(), stopped.clone()));
     }
     drop(stopped);
+    let probes = duties.probes.and_then(Probes::start);
     tell.say(READY);
     let Some((leaving, timeout)) = until_quit(&thread, &mut commands).await else { return };
 
+    // Another worker asks from now on.
+    drop(probes);
     let _ = stop.send(accept::Stop::Leave(leaving));
     thread.serving.http.start_drain();
     thread.serving.proxy.close();

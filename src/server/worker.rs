@@ -17,7 +17,8 @@ use crate::zone::Slots;
 
 use super::control::Control;
 use super::orders;
-use super::thread::{self, Command, Shared};
+use super::probes::Probes;
+use super::thread::{self, Command, Duties, Shared};
 
 /// A listening socket as a thread uses it: a duplicate that the thread owns.
 #[derive(Debug)]
@@ -63,18 +64,22 @@ impl Worker {
         logs: Arc<Logs>,
         state: State,
         queues: Vec<Vec<Queue>>,
-        mut control: Option<Control>,
+        control: Option<Control>,
     ) -> io::Result<Self> {
+        let probes = Probes::new(plan.clone(), logs.clone(), state.slots.clone());
+        probes.begin();
+        // They are the first thread's.
+        let mut duties = Duties { control, probes: Some(probes) };
         let shared = Arc::new(Shared::new(plan, logs, state));
         let (news, tell) = sys::pair()?;
         let mut threads = Vec::new();
         for (index, queues) in queues.into_iter().enumerate() {
             let (sender, commands) = tokio::sync::mpsc::unbounded_channel();
             let tell = thread::Teller::new(tell.try_clone()?);
-            let (shared, control) = (shared.clone(), control.take());
+            let (shared, duties) = (shared.clone(), std::mem::take(&mut duties));
             let join = std::thread::Builder::new()
                 .name(format!("serve-{index}"))
-                .spawn(move || thread::run(&shared, queues, control, commands, &tell))?;
+                .spawn(move || thread::run(&shared, queues, duties, commands, &tell))?;
             threads.push((sender, join));
         }
         Ok(Self { threads, news, ready: 0, shared })

@@ -127,6 +127,11 @@ impl Slots {
         }
     }
 
+    /// How many plans these slots were opened for, the present one included.
+    pub fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
     /// Whether anything may be wrong with any peer: one load. While it is `false`, every slot's standing is open.
     #[inline]
     pub fn troubled(&self) -> bool {

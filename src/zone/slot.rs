@@ -92,6 +92,11 @@ pub struct Slot {
     common: Arc<Common>,
 }
 
+/// The right to check a peer: 24 bits of the owner, 40 of the time in units of 64 milliseconds.
+fn right(owner: u32, until: u64) -> u64 {
+    (u64::from(owner) & 0xff_ffff) << 40 | until.div_ceil(64) & 0xff_ffff_ffff
+}
+
 impl Slot {
     pub(super) fn new(words: SharedWords, common: &Arc<Common>) -> Self {
         Self { words, common: common.clone() }
@@ -236,11 +241,15 @@ impl Slot {
     /// Whether the caller may check the peer: one process at a time does. Who has the right keeps it by asking again before
     /// `until`; who does not ask loses it then. `owner` is a process's number.
     pub fn claim(&self, owner: u32, now: u64, until: u64) -> bool {
-        // 24 bits of the owner, 40 of the time in units of 64 milliseconds.
-        let owner = u64::from(owner) & 0xff_ffff;
-        let mine = owner << 40 | until.div_ceil(64) & 0xff_ffff_ffff;
+        let mine = right(owner, until);
+        let owner = mine >> 40;
         let free = |seen: u64| seen >> 40 == owner || seen & 0xff_ffff_ffff <= now / 64;
         self.word(PROBER).fetch_update(Relaxed, Relaxed, |seen| free(seen).then_some(mine)).is_ok()
+    }
+
+    /// Takes the right away from whoever has it.
+    pub fn seize(&self, owner: u32, until: u64) {
+        self.word(PROBER).store(right(owner, until), Relaxed);
     }
 
     /// Gives the right back.

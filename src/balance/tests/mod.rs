@@ -37,6 +37,7 @@ fn peer(ix: usize, weight: u32) -> Peer {
 fn upstream(weights: &[u32]) -> Upstream {
     let peers: Vec<Peer> = weights.iter().enumerate().map(|(i, w)| peer(i, *w)).collect();
     Upstream {
+        check: None,
         name: "u".into(),
         implicit: false,
         port: 0,

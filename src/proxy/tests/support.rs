@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::balance::Shared;
 use crate::diag::Severity;
-use crate::http::{self, ConnInfo, Request, Stats, Step, ThreadState};
+use crate::http::{self, Checks, ConnInfo, Request, Stats, Step, ThreadState};
 use crate::log::Logs;
 use crate::plan::{ListenAddr, Plan};
 use crate::proxy::{Outcome, ProxyThread, pass};
@@ -45,7 +45,8 @@ impl Front {
         let plan = Arc::new(loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diags)));
         let log = dir.path().join("error.log");
         let logs = Arc::new(Logs::builtin(Some(&log), Severity::Info).expect("a log"));
-        let thread = Rc::new(ThreadState::new(Arc::clone(&logs), Arc::new(Stats::default())));
+        let stats = Arc::new(Stats::default());
+        let thread = Rc::new(ThreadState::new(Arc::clone(&logs), stats, Checks::default()));
         let slots = crate::zone::Slots::private();
         let shared: Arc<[Shared]> = plan.upstreams.iter().map(|u| Shared::new(u, &slots)).collect();
         let proxy = ProxyThread::new(&plan, shared, crate::sticky::Tables::default(), &logs);

@@ -41,6 +41,7 @@ fn server(address: &str) -> settings::Server {
 
 fn upstream(servers: &[&str], sticky: Sticky) -> Upstream {
     let block = settings::Upstream {
+        checking: crate::config::Checking::default(),
         name: (*b"u").into(),
         servers: servers.iter().map(|s| server(s)).collect(),
         method: settings::Method::RoundRobin,
