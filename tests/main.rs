@@ -12,6 +12,7 @@ mod demo;
 mod differential;
 mod directive_fixtures;
 mod directives;
+mod drain;
 mod dump;
 mod explain;
 mod faults;

@@ -18,14 +18,14 @@ fn conf(threads: usize, answer: &str) -> String {
 }
 
 /// The children of a process, oldest first.
-fn children(pid: i32) -> Vec<i32> {
+pub fn children(pid: i32) -> Vec<i32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let text = std::fs::read_to_string(Path::new(&path)).unwrap_or_default();
     text.split_whitespace().filter_map(|w| w.parse().ok()).collect()
 }
 
 /// The worker of a master that has one.
-fn worker(daemon: &Daemon) -> i32 {
+pub fn worker(daemon: &Daemon) -> i32 {
     eventually("the worker", || children(daemon.pid()).first().copied())
 }
 

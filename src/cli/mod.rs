@@ -3,6 +3,7 @@
 //! Never touches: sockets, requests.
 
 mod args;
+mod ask;
 mod build;
 mod check;
 mod crossplane;
@@ -13,6 +14,7 @@ mod ignored;
 mod impact;
 mod lint;
 mod migrate;
+mod peers;
 mod place;
 mod report;
 mod run;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::sys;
 
-use super::{dump, explain, fmt, lint, migrate};
+use super::{dump, explain, fmt, lint, migrate, peers};
 
 /// One subcommand, as help, completions and the manual tell it.
 pub(super) struct Command {
@@ -38,6 +38,14 @@ impl Flag {
 }
 
 pub(super) const COMMANDS: &[Command] = &[
+    Command {
+        name: "drain",
+        operands: "UPSTREAM SERVER",
+        about: "let a server of the tenrec that runs serve its own sessions only; SERVER is its address, the text of its \
+                \"server\" line, or its id= or route=",
+        flags: peers::DRAIN,
+        run: peers::drain,
+    },
     Command {
         name: "dump",
         operands: "FILE",
@@ -80,6 +88,21 @@ pub(super) const COMMANDS: &[Command] = &[
                 exit with 1 if anything was dropped, with 2 if nothing could be written",
         flags: migrate::FLAGS,
         run: migrate::run,
+    },
+    Command {
+        name: "peers",
+        operands: "[UPSTREAM]",
+        about: "show the servers of the tenrec that runs: the verdict on each, its connections, and the sessions that one \
+                which drains still has",
+        flags: peers::PEERS,
+        run: peers::peers,
+    },
+    Command {
+        name: "undrain",
+        operands: "UPSTREAM SERVER",
+        about: "take back what drain did: the server takes new sessions again",
+        flags: peers::UNDRAIN,
+        run: peers::undrain,
     },
 ];
 

@@ -157,6 +157,17 @@ impl Daemon {
         command(&self.program, self.dir.path()).args(args).stdin(Stdio::null()).output().unwrap()
     }
 
+    /// Runs a subcommand that asks this daemon.
+    pub fn run_sub(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(self.program.path());
+        command
+            .args(args)
+            .arg("-p")
+            .arg(format!("{}/", self.dir.path().display()))
+            .args(["-c", "nginx.conf"]);
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
     pub fn signal(&self, signal: &str) {
         kill(self.pid(), signal);
     }
