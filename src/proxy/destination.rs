@@ -115,7 +115,6 @@ pub(super) fn find<S: Source>(
 
 /// The peers of a destination, one after the other.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "an exchange has one, in its own frame")]
 pub(super) enum Choice<'s> {
     Balanced(Selection<'s>),
     /// Addresses in their order, each once.
