@@ -156,7 +156,8 @@ fn a_person_who_tests_is_told_what_is_ignored() {
     };
     let told = run("-t");
     let end = format!(
-        "test is successful\naccepted and ignored, which changes nothing for a client:\n  multi_accept  {}/nginx.conf:2\n",
+        "accepted and ignored, which changes nothing for a client:\n  multi_accept  {0}/nginx.conf:2\n\
+         nginx: configuration file {0}/nginx.conf test is successful\n",
         dir.path().display()
     );
     assert!(told.ends_with(&end), "{told}");

@@ -53,6 +53,7 @@ pub fn compile(settings: &Settings, prefix: &Path, found: &mut Found) -> Plan {
     }
     b.plan.regexes = std::mem::take(&mut b.names.regexes);
     b.plan.log_files = std::mem::take(&mut b.logs.files);
+    b.plan.log_order = std::mem::take(&mut b.found.logs);
     b.plan
 }
 

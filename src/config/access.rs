@@ -135,7 +135,9 @@ fn access_log(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<AccessLogs>) {
         let Some(text) = Text::read(cx, d, &full) else { return };
         Target::Variable(text)
     } else {
-        Target::File(cx.path(path))
+        let path = cx.path(path);
+        cx.found.logs.push(path.clone());
+        Target::File(path)
     };
     let name: &[u8] = if d.args().len() > 1 { d.arg(1) } else { b"combined" };
     let Some(format) = cx.formats.list.iter().position(|f| f.name.eq_ignore_ascii_case(name)) else {

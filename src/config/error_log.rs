@@ -21,7 +21,11 @@ pub fn read(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Vec<ErrorLog>>) {
             }
             LogTarget::Syslog(show(server).into_owned())
         }
-        path => LogTarget::File(cx.path(path)),
+        path => {
+            let path = cx.path(path);
+            cx.found.logs.push(path.clone());
+            LogTarget::File(path)
+        }
     };
     let Some(level) = level(cx, d) else { return };
     slot.get_or_insert_default().push(ErrorLog { target, level });

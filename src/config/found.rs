@@ -28,6 +28,8 @@ pub enum Step {
 #[derive(Debug, Default)]
 pub struct Found {
     list: Vec<(Option<Place>, Step, Diag)>,
+    /// The files that logs go to, in the order in which they were read.
+    pub logs: Vec<std::path::PathBuf>,
 }
 
 impl Found {

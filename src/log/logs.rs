@@ -72,7 +72,12 @@ impl Logs {
             let target = default.map_or(LogTarget::Stderr, |p| LogTarget::File(p.to_path_buf()));
             main.push(ErrorLog { target, level: Severity::Error });
         }
-        let mut logs = Self::of(main)?;
+        let mut logs = Self { sinks: Vec::new(), main, access: Vec::new(), console: AtomicBool::new(false) };
+        // nginx opens files in the order in which it reads of them.
+        for path in &plan.log_order {
+            logs.sink(&LogTarget::File(path.clone()))?;
+        }
+        logs.open_main()?;
         for location in &plan.locations {
             for log in &location.error_logs {
                 logs.sink(&log.target)?;
@@ -87,10 +92,15 @@ impl Logs {
 
     fn of(main: Vec<ErrorLog>) -> Result<Self, OpenError> {
         let mut logs = Self { sinks: Vec::new(), main, access: Vec::new(), console: AtomicBool::new(false) };
-        for target in logs.main.iter().map(|l| l.target.clone()).collect::<Vec<_>>() {
-            logs.sink(&target)?;
-        }
+        logs.open_main()?;
         Ok(logs)
+    }
+
+    fn open_main(&mut self) -> Result<(), OpenError> {
+        for target in self.main.iter().map(|l| l.target.clone()).collect::<Vec<_>>() {
+            self.sink(&target)?;
+        }
+        Ok(())
     }
 
     /// The index of the sink for `target`, opened when it is new.

@@ -73,6 +73,8 @@ pub struct Plan {
     /// Every peer that is checked, in the order of `check_status`.
     pub checked: Vec<Checked>,
     pub log_files: Vec<LogFile>,
+    /// The files of all logs in the order in which the configuration names them: that of opening.
+    pub log_order: Vec<std::path::PathBuf>,
     pub log_formats: Vec<LogFormat>,
     pub regexes: Vec<Regex>,
     /// The variables that the configuration made, by [`SlotId`].
