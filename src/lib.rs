@@ -36,6 +36,7 @@ pub mod wire;
 pub mod log;
 
 pub mod dns;
+pub mod store;
 
 pub mod http;
 

@@ -35,5 +35,6 @@ mod resolver;
 mod rewrite;
 mod seeds;
 mod sessions;
+mod stores;
 mod support;
 mod syntax;

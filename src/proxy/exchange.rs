@@ -53,6 +53,8 @@ pub(super) struct Exchange<'a> {
     pub(super) hidden: bool,
     /// `sticky learn`: the name of the session that the request belongs to.
     pub(super) session: Option<sticky::Key>,
+    /// No machine knows that session.
+    pub(super) new_to_all: bool,
     /// The `Set-Cookie` of the peer at hand, where it does not wait for the answer.
     pub(super) announced: Option<FieldIx>,
     pub(super) started: Instant,
@@ -104,6 +106,7 @@ pub async fn pass(
                 own: Own::Open,
                 hidden: false,
                 session: None,
+                new_to_all: false,
                 announced: None,
                 started: now,
                 attempt_started: now,
@@ -123,6 +126,10 @@ impl<'a> Exchange<'a> {
 
     async fn run(&mut self, mut destination: Destination, uri: &destination::Uri) -> Outcome {
         self.find_session();
+        let mine = Rc::clone(self.mine);
+        if let Some(store) = self.upstream.and_then(|id| mine.store(id)) {
+            self.ask_store(store).await;
+        }
         let hiding = sticky::hidden(self.proxy, &self.plan.upstreams, self.upstream);
         self.out.write(self.req, self.proxy, &self.made.head, uri, &hiding);
         if !self.req.attempts.is_empty() {

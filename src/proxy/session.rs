@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::exchange::{Exchange, unix_secs};
 use crate::diag::Severity;
 use crate::http::{Event, FieldIx, OutHead, Request};
-use crate::plan::{PeerId, Secure, Sticky, Template, Upstream, UpstreamId};
+use crate::plan::{PeerId, Secure, Sticky, StickyLearn, Template, Upstream, UpstreamId};
 use crate::proxy::report::Action;
 use crate::rt::clock;
-use crate::sticky::{self, Answer, Asked, Learned, Ticket};
+use crate::sticky::{self, Answer, Asked, Learned, Table, Ticket};
+use crate::store::{self, Kind, Store, Write};
 use crate::vars;
 use crate::wire::{KnownField, Method};
 
@@ -67,6 +68,52 @@ impl Exchange<'_> {
         sticky::named(upstream, text.unwrap_or_default())
     }
 
+    /// Asks the machines' common store for a session that is not in memory, or whose peer cannot be used: another
+    /// machine may know better.
+    pub(super) async fn ask_store(&mut self, store: &Store) {
+        let (Some(id), Some(upstream), Some(key)) = (self.upstream, self.upstream(), self.session) else {
+            return;
+        };
+        let own = |pin: PeerId| self.of?.shared.peer(pin, unix_secs());
+        if self.ticket.pin().and_then(own).is_some_and(|peer| peer.verdict.admits(true)) {
+            return;
+        }
+        let said = store.look_up(key).await;
+        self.new_to_all = said == store::Asked::Unknown;
+        let (store::Asked::Known(sid), Some(Sticky::Learn(learn)), Some(table)) =
+            (said, &upstream.sticky, self.mine.table(id))
+        else {
+            return;
+        };
+        let now = clock::unix_millis();
+        let ours = table.look_up(key, now, learn.timeout);
+        if ours != Some(sid) && table.adopt(key, ours, sid, now, learn.timeout) {
+            // The store was told of it by who learned it.
+            table.tell(key, now, 0);
+        }
+        let (bytes, len) = sid.text();
+        self.ticket = sticky::named(upstream, bytes.get(..len).unwrap_or_default());
+        self.req.note(|| Event::Session { upstream: id, ticket: self.ticket });
+    }
+
+    fn tell_store(&self, store: &Store, of: (&StickyLearn, &Table), key: sticky::Key, learned: Learned) {
+        let (learn, table) = of;
+        let now = clock::unix_millis();
+        // An eighth of its life may pass before the store hears that it goes on.
+        let every = u64::try_from(learn.timeout.as_millis() / 8).unwrap_or(u64::MAX);
+        let kind = match learned {
+            Learned::Unknown => return,
+            Learned::Known => Kind::Touch,
+            Learned::Moved => Kind::Put,
+            Learned::Created | Learned::Evicted if self.new_to_all && self.session == Some(key) => Kind::New,
+            Learned::Created | Learned::Evicted => Kind::Put,
+        };
+        let due = table.tell(key, now, if kind == Kind::Touch { every } else { 0 });
+        if let Some(sid) = table.look_up(key, now, learn.timeout).filter(|_| due || kind != Kind::Touch) {
+            store.note(Write { key, sid, kind });
+        }
+    }
+
     /// `sticky learn`: notes that the session is with `peer`, which has answered.
     pub(super) fn learn(&self, peer: Option<PeerId>, moment: Moment) {
         let (Some(id), Some(upstream), Some(peer)) = (self.upstream, self.upstream(), peer) else { return };
@@ -79,7 +126,10 @@ impl Exchange<'_> {
             return;
         };
         let now = clock::unix_millis();
-        let learned = sticky::learn((upstream, learn, table), peer, self.session, self.req, now);
+        let (learned, key) = sticky::learn((upstream, learn, table), peer, self.session, self.req, now);
+        if let (Some(store), Some(key)) = (self.mine.store(id), key) {
+            self.tell_store(store, (learn, table), key, learned);
+        }
         if learned == Learned::Evicted {
             let zone = &learn.zone;
             self.log(

@@ -16,6 +16,7 @@ use crate::log::Logs;
 use crate::plan::{Content, LocId, PeerId, Plan, Proxy, Upstream, UpstreamId};
 use crate::rt::clock;
 use crate::sticky::{Table, Tables};
+use crate::store::{Store, Stores};
 use crate::wire::ClientConn;
 
 /// How many exchanges' buffers a thread keeps.
@@ -27,6 +28,7 @@ pub struct ProxyThread {
     shared: Arc<[Shared]>,
     tables: Tables,
     names: dns::Client,
+    stores: Stores,
     upstreams: Box<[UpstreamThread]>,
     locations: Box<[Option<LocPlan>]>,
     /// Buffers that no exchange uses now.
@@ -64,9 +66,16 @@ impl LocPlan {
 }
 
 impl ProxyThread {
-    /// `shared` is the state of `plan.upstreams`, in their order, `tables` what was learned for them; both are the same
-    /// for all threads. `logs` is told of name servers that do not answer as they should.
-    pub fn new(plan: &Plan, shared: Arc<[Shared]>, tables: Tables, logs: &Arc<Logs>) -> Rc<Self> {
+    /// `shared` is the state of `plan.upstreams`, in their order, `tables` what was learned for them, `stores` where
+    /// else it is known; all are the same for all threads. `logs` is told of name servers that do not answer as they
+    /// should.
+    pub fn new(
+        plan: &Plan,
+        shared: Arc<[Shared]>,
+        tables: Tables,
+        stores: Stores,
+        logs: &Arc<Logs>,
+    ) -> Rc<Self> {
         debug_assert_eq!(plan.upstreams.len(), shared.len(), "each upstream has its state");
         let upstream = |(upstream, shared): (&Upstream, &Shared)| UpstreamThread {
             local: Local::new(shared),
@@ -85,6 +94,7 @@ impl ProxyThread {
             shared,
             tables,
             names: dns::Client::new(plan, logs),
+            stores,
             upstreams,
             locations,
             spare: RefCell::default(),
@@ -125,6 +135,12 @@ impl ProxyThread {
     /// What `sticky learn` has learned.
     pub(super) fn table(&self, id: UpstreamId) -> Option<&Table> {
         self.tables.get(id).map(|table| &**table)
+    }
+
+    /// What several machines know of its sessions; `None`, nearly always: nothing.
+    #[inline]
+    pub(super) fn store(&self, id: UpstreamId) -> Option<&Store> {
+        self.stores.get(id)
     }
 
     /// Lends the buffers of an exchange.

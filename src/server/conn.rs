@@ -29,7 +29,7 @@ pub struct Serving {
 impl Serving {
     /// What one thread needs that serves nobody: see [`explain`].
     pub fn alone(plan: Arc<Plan>, state: State) -> Self {
-        Shared::new(plan, Arc::new(Logs::nowhere()), state).serving()
+        Shared::new(plan, Arc::new(Logs::nowhere()), state, crate::store::Stores::default()).serving()
     }
 }
 

@@ -14,6 +14,7 @@ use crate::http::{Checks, Serial, Stats, ThreadState};
 use crate::log::Logs;
 use crate::plan::{Checked, Plan};
 use crate::proxy::ProxyThread;
+use crate::store::Stores;
 use crate::zone::Slots;
 use crate::{balance, rt, sticky, sys};
 
@@ -64,13 +65,14 @@ pub(super) struct Shared {
     pub(super) peers: Arc<[balance::Shared]>,
     pub(super) slots: Slots,
     tables: sticky::Tables,
+    stores: Stores,
 }
 
 impl Shared {
-    pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>, state: State) -> Self {
+    pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>, state: State, stores: Stores) -> Self {
         let State { tables, slots } = state;
         let peers = plan.upstreams.iter().map(|u| balance::Shared::new(u, &slots)).collect();
-        Self { plan, logs, stats: Arc::default(), serial: Arc::default(), peers, slots, tables }
+        Self { plan, logs, stats: Arc::default(), serial: Arc::default(), peers, slots, tables, stores }
     }
 
     /// What a thread's connections need; made on the thread itself.
@@ -78,7 +80,13 @@ impl Shared {
         Serving {
             plan: self.plan.clone(),
             http: Rc::new(ThreadState::new(self.logs.clone(), self.stats.clone(), self.checks())),
-            proxy: ProxyThread::new(&self.plan, self.peers.clone(), self.tables.clone(), &self.logs),
+            proxy: ProxyThread::new(
+                &self.plan,
+                self.peers.clone(),
+                self.tables.clone(),
+                self.stores.clone(),
+                &self.logs,
+            ),
             serial: self.serial.clone(),
         }
     }

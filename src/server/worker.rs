@@ -12,6 +12,7 @@ use crate::diag::Severity;
 use crate::log::Logs;
 use crate::plan::Plan;
 use crate::sticky::Tables;
+use crate::store::{Stores, Talker};
 use crate::sys;
 use crate::zone::Slots;
 
@@ -51,6 +52,8 @@ pub struct State {
 #[derive(Debug)]
 pub struct Worker {
     threads: Vec<(UnboundedSender<Command>, JoinHandle<()>)>,
+    /// Talks to the stores of learned sessions.
+    talker: Option<Talker>,
     /// Readable when a thread has begun or ended.
     news: OwnedFd,
     ready: usize,
@@ -70,7 +73,8 @@ impl Worker {
         probes.begin();
         // They are the first thread's.
         let mut duties = Duties { control, probes: Some(probes) };
-        let shared = Arc::new(Shared::new(plan, logs, state));
+        let (stores, talker) = Stores::start(&plan, &state.tables, &logs)?;
+        let shared = Arc::new(Shared::new(plan, logs, state, stores));
         let (news, tell) = sys::pair()?;
         let mut threads = Vec::new();
         for (index, queues) in queues.into_iter().enumerate() {
@@ -82,7 +86,7 @@ impl Worker {
                 .spawn(move || thread::run(&shared, queues, duties, commands, &tell))?;
             threads.push((sender, join));
         }
-        Ok(Self { threads, news, ready: 0, shared })
+        Ok(Self { threads, talker, news, ready: 0, shared })
     }
 
     /// Something to wait on beside signals: readable when [`Worker::update`] has something to learn.
@@ -154,6 +158,11 @@ impl Worker {
             if join.join().is_err() {
                 logs.main(Severity::Alert, format_args!("a thread of the worker ended by a panic"));
             }
+        }
+        // The stores are told what is left once nobody can tell them more.
+        drop(self.shared);
+        if self.talker.is_some_and(|talker| !talker.join()) {
+            logs.main(Severity::Alert, format_args!("the thread of the stores ended by a panic"));
         }
     }
 }

@@ -131,7 +131,7 @@ pub fn look_up<S: Source>(
     Some((key, table.look_up(key, now, learn.timeout)))
 }
 
-/// Notes which peer answered. `asked` is the name that the request came with: known, it is kept alive when the answer
+/// Notes which peer answered, for which session. `asked` is the name that the request came with: known, it is kept alive when the answer
 /// names none.
 pub fn learn<S: Source>(
     of: (&Upstream, &StickyLearn, &Table),
@@ -139,16 +139,16 @@ pub fn learn<S: Source>(
     asked: Option<Key>,
     source: &S,
     now: u64,
-) -> Learned {
+) -> (Learned, Option<Key>) {
     let (upstream, learn, table) = of;
-    let Some(sid) = upstream.sids.get(peer.ix()) else { return Learned::Unknown };
+    let Some(sid) = upstream.sids.get(peer.ix()) else { return (Learned::Unknown, None) };
     let mut name = Vec::new();
     let (key, create) = match first(&learn.create, source, &mut name) {
         true => (Key::of(&name), true),
         false => match asked {
             Some(key) => (key, false),
-            None => return Learned::Unknown,
+            None => return (Learned::Unknown, None),
         },
     };
-    table.learn(key, sid, create, now, learn.timeout)
+    (table.learn(key, sid, create, now, learn.timeout), Some(key))
 }

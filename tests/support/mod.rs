@@ -6,6 +6,7 @@ pub mod diff;
 pub mod dns;
 pub mod haproxy;
 pub mod origin;
+pub mod redis;
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};

@@ -252,7 +252,7 @@ fn sticky_is_read_as_nginx_reads_it() {
     assert_eq!((&*l.zone, l.size, l.timeout.as_secs(), l.header), (&b"z"[..], 1 << 20, 90, true));
     let (up, wrong) = block("server a; sticky route $a $b;");
     assert!(wrong.is_empty(), "{wrong:?}");
-    assert!(matches!(up.sticky, Some(Sticky::Route(names)) if *names == ["a".into(), "b".into()]));
+    assert!(matches!(up.sticky, Some(Sticky::Route(names)) if names.iter().map(|n| &**n).eq(["a", "b"])));
     let directive = |what: &str| format!("\"sticky\" directive {what}");
     for (words, expect) in [
         ("cookie", "invalid number of arguments in \"sticky\" directive".to_owned()),

@@ -49,7 +49,8 @@ impl Front {
         let thread = Rc::new(ThreadState::new(Arc::clone(&logs), stats, Checks::default()));
         let slots = crate::zone::Slots::private();
         let shared: Arc<[Shared]> = plan.upstreams.iter().map(|u| Shared::new(u, &slots)).collect();
-        let proxy = ProxyThread::new(&plan, shared, crate::sticky::Tables::default(), &logs);
+        let (tables, stores) = (crate::sticky::Tables::default(), crate::store::Stores::default());
+        let proxy = ProxyThread::new(&plan, shared, tables, stores, &logs);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let addr = listener.local_addr().expect("bound");
         let mine = Rc::clone(&proxy);
