@@ -143,15 +143,21 @@ fn a_store_that_dies_and_comes_back_empty_costs_no_request_and_moves_no_session(
     }
 }
 
+/// A backend that says `a` while it is well.
+fn switched() -> (Origin, Arc<AtomicBool>) {
+    let well = Arc::new(AtomicBool::new(true));
+    let switch = well.clone();
+    let origin = Origin::new(move |_, out| {
+        switch.load(SeqCst) && out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na").is_ok()
+    });
+    (origin, well)
+}
+
 #[test]
 fn a_move_is_heard_at_the_other_machine() {
     needs_redis!("moves of sessions");
     let redis = Redis::start(&[]);
-    let well = Arc::new(AtomicBool::new(true));
-    let switch = well.clone();
-    let first = Origin::new(move |_, out| {
-        switch.load(SeqCst) && out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na").is_ok()
-    });
+    let (first, well) = switched();
     let origins = [first, Origin::says("b")];
     let (a, b) = (front(&origins, &url(&redis)), front(&origins, &url(&redis)));
     let session = (0..20).find(|n| ask(&a, *n) == "a").expect("one of them is with the first");
@@ -167,7 +173,9 @@ fn a_move_is_heard_at_the_other_machine() {
 #[test]
 fn a_peer_that_cannot_be_used_is_no_reason_to_part_from_the_other_machine() {
     needs_redis!("sessions whose peer is down");
-    let (redis, origins) = (Redis::start(&[]), backends());
+    let redis = Redis::start(&[]);
+    let (first, well) = switched();
+    let origins = [first, Origin::says("b"), Origin::says("c")];
     let resting = conf(&origins, &url(&redis)).replace("fail_timeout=1s", "fail_timeout=60s");
     let [a, b] = [0, 1].map(|_| Daemon::start(&resting));
     for daemon in [&a, &b] {
@@ -183,8 +191,7 @@ fn a_peer_that_cannot_be_used_is_no_reason_to_part_from_the_other_machine() {
             redis.cli(&["SET", &key, &at_b, "PX", "600000"]);
         }
     }
-    let mut origins = origins;
-    drop(origins.remove(0));
+    well.store(false, SeqCst);
     // The first that finds it dead goes where the balancer sends it; from then on the store is asked.
     let first = *known.iter().find(|(_, peer)| *peer == "a").expect("a session of it").0;
     assert_ne!(ask(&b, first), "a");
