@@ -59,6 +59,21 @@ pub enum Method {
     ConsistentHash(Box<[u8]>),
 }
 
+impl Method {
+    /// The directive; `None`: there is none.
+    fn word(&self) -> Option<&'static str> {
+        match self {
+            Self::RoundRobin => None,
+            Self::IpHash => Some("ip_hash"),
+            Self::Hash { .. } => Some("hash"),
+            Self::LeastConn => Some("least_conn"),
+            Self::Random { .. } | Self::RandomLeastTime { .. } => Some("random"),
+            Self::LeastTime { .. } => Some("least_time"),
+            Self::ConsistentHash(_) => Some("consistent_hash"),
+        }
+    }
+}
+
 /// One `server` line.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -196,11 +211,13 @@ pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
             }
             "session_sticky" => {
                 let params = upstream.params();
-                upstream.sticky = sticky::session_sticky(&mut say, params).map(Sticky::Tengine);
+                let sticky = sticky::session_sticky(&mut say, params).map(Sticky::Tengine);
+                upstream.keep(&mut say, sticky);
             }
             "sticky_cookie_insert" => {
                 let params = upstream.params();
-                upstream.sticky = sticky::cookie(&mut say, 0, params).map(Sticky::Cookie);
+                let sticky = sticky::cookie(&mut say, 0, params).map(Sticky::Cookie);
+                upstream.keep(&mut say, sticky);
             }
             name if name.starts_with("check") => upstream.checking.read(&mut say),
             "sticky" => {
@@ -208,7 +225,8 @@ pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
                     say.directive(0, "is duplicate");
                 }
                 let params = upstream.params();
-                upstream.sticky = sticky::sticky(&mut say, params);
+                let sticky = sticky::sticky(&mut say, params);
+                upstream.keep(&mut say, sticky);
             }
             name if Pins::knows(name) => upstream.pins.read(&mut say),
             _ => {}
@@ -274,20 +292,48 @@ impl Upstream {
 
     fn balance(&mut self, say: &mut Say<'_, '_>, method: Method) {
         let name = say.dir.name();
-        if self.method != Method::RoundRobin {
-            say.warn(0, "load balancing method redefined", "the last one holds");
-        } else if let Some(Sticky::Tengine(_)) = self.sticky {
-            let message = format!("\"{name}\" after \"session_sticky\": both hold");
-            say.warn(0, message, "Tengine would drop \"session_sticky\" here without a word");
-        } else if self.sticky.is_some() {
-            let message = format!("\"{name}\" after \"sticky\": both hold");
+        // Tengine's consistent_hash looks at nothing that was there before.
+        if name != "consistent_hash" && (self.method != Method::RoundRobin || self.sticky.is_some()) {
+            let hint =
+                if self.sticky.is_some() { "sessions are kept all the same" } else { "the last one holds" };
+            say.warn(0, "load balancing method redefined", hint);
+        }
+        if let Some(sticky) = &self.sticky {
+            let (word, peer) = match sticky {
+                Sticky::Tengine(_) => ("session_sticky", "Tengine"),
+                _ => ("sticky", "nginx"),
+            };
+            let message = format!("\"{word}\" stays in force beside \"{name}\"; {peer} would drop it");
+            say.warn(0, message, "one keeps sessions, the other serves whoever has none");
+        }
+        if forbids_backup(&method) && self.servers.iter().any(|s| !s.slow_start.is_zero()) {
             say.warn(
                 0,
-                message,
-                "nginx would drop \"sticky\" here and say \"load balancing method redefined\"",
+                format!("\"slow_start\" has no effect with \"{name}\""),
+                "its choices know whole weights",
             );
         }
         self.method = method;
+    }
+
+    /// Takes a way to keep sessions. It goes with the balancer that may be there; of two ways the last one holds.
+    fn keep(&mut self, say: &mut Say<'_, '_>, sticky: Option<Sticky>) {
+        let name = say.dir.name();
+        if self.sticky.is_some() && name != "sticky" {
+            say.warn(0, format!("\"{name}\" replaces the sessions kept before it"), "the last one holds");
+        }
+        let lost = match (&sticky, self.method.word()) {
+            (Some(Sticky::Tengine(_)), Some(method)) => Some((method, "Tengine would ignore it")),
+            (Some(Sticky::Ng(_)), Some(method)) => {
+                Some((method, "nginx-sticky-module-ng would refuse the file"))
+            }
+            _ => None,
+        };
+        if let Some((method, peer)) = lost {
+            let message = format!("\"{method}\" stays in force beside \"{name}\"; {peer}");
+            say.warn(0, message, "one serves whoever has no session, the other keeps sessions");
+        }
+        self.sticky = sticky;
     }
 
     fn zone(&mut self, say: &mut Say<'_, '_>) {

@@ -136,10 +136,18 @@ fn of_two_balancers_the_last_one_holds_and_a_backup_may_come_before() {
 #[test]
 fn sessions_go_with_any_balancer_and_any_server() {
     let (up, said) = block("least_conn; session_sticky; server a backup; server b max_conns=3;");
-    assert!(said.is_empty(), "{said:?}");
+    let stays =
+        "[warn] \"least_conn\" stays in force beside \"session_sticky\"; Tengine would ignore it in f:2";
+    assert_eq!(said, [stays]);
     assert!(up.sticky.is_some() && up.method == Method::LeastConn);
     let (up, said) = block("server a; session_sticky; ip_hash;");
-    assert_eq!(said, ["[warn] \"ip_hash\" after \"session_sticky\": both hold in f:2"]);
+    assert_eq!(
+        said,
+        [
+            "[warn] load balancing method redefined in f:2",
+            "[warn] \"session_sticky\" stays in force beside \"ip_hash\"; Tengine would drop it in f:2",
+        ]
+    );
     assert!(up.sticky.is_some() && up.method == Method::IpHash);
 }
 
