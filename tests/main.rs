@@ -38,3 +38,4 @@ mod sessions;
 mod stores;
 mod support;
 mod syntax;
+mod together;

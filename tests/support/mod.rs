@@ -1,6 +1,7 @@
 //! What every behaviour test stands on: real processes, real sockets, ports from the kernel, deadlines.
 
 pub mod client;
+pub mod clients;
 pub mod daemon;
 pub mod diff;
 pub mod dns;
