@@ -9,6 +9,7 @@ mod check;
 mod check_status;
 mod config;
 mod demo;
+mod diff;
 mod differential;
 mod directive_fixtures;
 mod directives;

@@ -7,6 +7,7 @@ mod ask;
 mod build;
 mod check;
 mod crossplane;
+mod diff;
 mod dump;
 mod explain;
 mod fmt;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::sys;
 
-use super::{dump, explain, fmt, lint, migrate, peers};
+use super::{diff, dump, explain, fmt, lint, migrate, peers};
 
 /// One subcommand, as help, completions and the manual tell it.
 pub(super) struct Command {
@@ -38,6 +38,14 @@ impl Flag {
 }
 
 pub(super) const COMMANDS: &[Command] = &[
+    Command {
+        name: "diff",
+        operands: "OLD NEW",
+        about: "say what a change of the configuration changes: settings after includes, inheritance and defaults, where \
+                requests go, which sessions are cut loose; exit with 0: nothing, 1: something, 2: an error",
+        flags: diff::FLAGS,
+        run: diff::run,
+    },
     Command {
         name: "drain",
         operands: "UPSTREAM SERVER",

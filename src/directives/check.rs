@@ -190,7 +190,7 @@ impl See<'_, '_> {
 }
 
 /// The row that holds here; of two (`slice` is one thing to nginx and another to Tengine) the one whose count fits.
-pub(super) fn pick(id: Id, here: Context, args: usize) -> Option<&'static Row> {
+pub fn pick(id: Id, here: Context, args: usize) -> Option<&'static Row> {
     let mut rows = id.rows().iter().filter(|row| row.contexts.intersects(here));
     let first = rows.next()?;
     if first.arity.count.allows(args) {
@@ -206,7 +206,7 @@ fn misplaced(id: Id, here: Context) -> &'static Row {
     of(here).or_else(|| of(Context::HTTP)).unwrap_or(&rows[0])
 }
 
-pub(super) fn opens(row: &Row, here: Context) -> Option<Context> {
+pub fn opens(row: &Row, here: Context) -> Option<Context> {
     match row.opens {
         none if none.is_empty() => None,
         branch if branch.contains(Context::IF_IN_LOCATION) && here == Context::SERVER => {

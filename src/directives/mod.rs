@@ -9,7 +9,7 @@ mod registry;
 mod row;
 mod value;
 
-pub use check::{Ignored, check, inert};
+pub use check::{Ignored, check, inert, opens, pick};
 pub use compat::{Target, compat};
 pub use registry::{CONTEXTS, Context, FAMILIES, Id, Kind, all, id, lookup, variable, variables};
 pub use row::{Arity, Count, Merge, Origin, Row, Status, Variable};

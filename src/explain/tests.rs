@@ -1,3 +1,5 @@
 //! Configurations and what is said of them.
 
 mod pins;
+mod settings;
+mod traffic;
