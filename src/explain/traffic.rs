@@ -58,7 +58,7 @@ impl<R: BufRead> Traffic<R> {
         loop {
             let Some(whole) = read_line(&mut self.from, &mut line)? else { return Ok(None) };
             let text = line.trim_ascii();
-            if text.is_empty() || (self.form == Form::Urls && text.starts_with(b"#")) {
+            if whole && (text.is_empty() || (self.form == Form::Urls && text.starts_with(b"#"))) {
                 continue;
             }
             self.counts.lines += 1;

@@ -36,7 +36,7 @@ fn what_means_the_same_is_no_difference() {
         ("etag ON;", "etag on;"),
         ("location /a { return 204; } location /b {}", "location /b {} location /a { return 204; }"),
         ("add_header X 1; location /a { }", "add_header X 1; location /a { add_header X 1; }"),
-        ("", "# only a remark"),
+        ("", "# only a remark\n"),
     ] {
         let found = diff(&server(a), &server(b));
         assert!(found.is_empty(), "{a} -> {b}: {}", found.text());
@@ -81,7 +81,7 @@ fn blocks_pair_by_their_words_and_servers_by_a_name_that_stayed() {
     assert_eq!(
         alone,
         [
-            ("http / server a b (127.0.0.1:80) / location = /x", false),
+            ("http / server b (127.0.0.1:81) / location = /x", false),
             ("http / server b (127.0.0.1:81) / location /x", true)
         ]
     );
