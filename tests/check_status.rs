@@ -2,7 +2,7 @@
 
 use crate::health::{Backend, PROBE, conf, turns, upstream};
 use crate::support::client::{Response, get};
-use crate::support::daemon::{Daemon, Program};
+use crate::support::daemon::{Daemon, Program, once};
 use crate::support::eventually;
 
 #[test]
@@ -41,6 +41,75 @@ fn the_page_has_four_formats_and_two_questions() {
 /// The Tengine to compare with.
 fn tengine() -> Option<Program> {
     std::env::var_os("TENREC_TENGINE").map(|path| Program::Nginx(path.into()))
+}
+
+#[test]
+fn wrong_lines_are_told_in_tengines_words() {
+    let Some(tengine) = tengine() else {
+        return crate::support::skipped(
+            "wrong_lines_are_told_in_tengines_words",
+            "TENREC_TENGINE names no program",
+        );
+    };
+    let upstream =
+        |lines: &str| format!("events {{}}\nhttp {{\nupstream u {{ server 127.0.0.1:1;\n{lines}\n}}\n}}\n");
+    let http = |lines: &str| format!("events {{}}\nhttp {{\n{lines}\n}}\n");
+    let confs = [
+        "check;",
+        "check interval=3000 rise=2 fall=5 timeout=1000 default_down=TRUE type=http unique=false;",
+        "check type=http rise=0;",
+        "check type=HTTP;",
+        "check interval=3s;",
+        "check interval=99999999999999999999;",
+        "check port=x;",
+        "check default_down=no;",
+        "check unique=maybe;",
+        "check fall;",
+        "check \"\";",
+        "check rise=2 bogus=1;",
+        "check; check type=http;",
+        "check type=mysql; check_http_send \"x\";",
+        "check type=fastcgi; check_http_send x;",
+        "check type=tcp; check_http_send \"\";",
+        "check_http_send \"x\"; check type=http;",
+        "check_http_expect_alive http_2xx http_2xx;",
+        "check_http_expect_alive;",
+        "check_keepalive_requests 0;",
+        "check_keepalive_requests 1 2;",
+        "check_fastcgi_param A;",
+        "check port=5; server unix:/tmp/x.sock;",
+    ]
+    .map(upstream)
+    .into_iter()
+    .chain(
+        [
+            "check_shm_size x;",
+            "check_shm_size 1M; check_shm_size 2M;",
+            "check_shm_size 1g;",
+            "check interval=1;",
+            "server { check_status xml; }",
+            "server { location / { check_status JSON; } }",
+            "server { location / { check_status json html; } }",
+            "server { location / { if ($uri) { check_status; } } }",
+            "server { check_status json; location / { check_status; check_status csv; } }",
+        ]
+        .map(http),
+    );
+    let said = |program: &Program, conf: &str| {
+        let out = once(program, conf, &["-t", "-e", "stderr"]);
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        let word = |l: &str| {
+            let (level, at) = ["[emerg]", "[warn]"].iter().find_map(|w| Some((w, l.find(w)?)))?;
+            let (text, place) = l[at..].rsplit_once(" in ")?;
+            // Both name their process.
+            let text = text.split_once("#").and_then(|(_, t)| t.split_once(": ")).map_or(text, |(_, t)| t);
+            Some(format!("{level} {text} {}", place.rsplit(':').next()?))
+        };
+        (out.status.success(), text.lines().filter_map(word).collect::<Vec<_>>())
+    };
+    for conf in confs {
+        assert_eq!(said(&Program::Tenrec, &conf), said(&tengine, &conf), "{conf}");
+    }
 }
 
 /// A page without what two programs that are asked at different times cannot agree on.

@@ -6,12 +6,9 @@ use super::upstream::peer_name;
 use crate::diag::{Diag, Diags, FileId, Severity};
 use crate::plan::{Check, Checked, PeerAddr, PeerId, Upstream, UpstreamId};
 
-/// Where each upstream's block begins, by its id.
-type Places<'a> = &'a [(FileId, u32)];
-
 /// Every peer that is checked: those of upstreams with a `check` that are not `down`. With `unique=true` one that is
-/// asked the same question already is not asked twice.
-pub fn checked(upstreams: &[Upstream], places: Places<'_>, diags: &mut Diags) -> Vec<Checked> {
+/// asked the same question already is not asked twice. `close` is the `}` of `http`.
+pub fn checked(upstreams: &[Upstream], close: Option<(FileId, u32)>, diags: &mut Diags) -> Vec<Checked> {
     let mut list: Vec<Checked> = Vec::new();
     for (u, upstream) in upstreams.iter().enumerate() {
         let Some(check) = &upstream.check else { continue };
@@ -38,7 +35,7 @@ pub fn checked(upstreams: &[Upstream], places: Places<'_>, diags: &mut Diags) ->
                             peer.name
                         ),
                         span: None,
-                        at: places.get(u.ix()).copied(),
+                        at: close,
                         hint: None,
                     });
                     peer.addr.clone()
@@ -78,8 +75,7 @@ mod tests {
         let blocks: Vec<_> = conf.main().map(|d| crate::config::upstream::read(d, &mut diags)).collect();
         let mut make = |_: Source<'_>| Template::default();
         let upstreams: Vec<_> = blocks.iter().map(|b| upstream(b, &mut diags, &mut make)).collect();
-        let places: Vec<_> = blocks.iter().map(|b| b.at).collect();
-        let shown = checked(&upstreams, &places, &mut diags)
+        let shown = checked(&upstreams, blocks.last().map(|b| b.at), &mut diags)
             .iter()
             .map(|c| {
                 let u = &upstreams[c.upstream.ix()];

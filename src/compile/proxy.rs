@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Builder;
+use super::checks::checked;
 use super::learn;
 use super::locations::Effective;
 use super::{pins, upstream};
@@ -76,8 +77,9 @@ impl Builder<'_> {
             self.upstreams.blocks.entry(block.name.to_ascii_lowercase().into()).or_insert(id);
             self.plan.upstreams.push(built);
         }
-        let places: Vec<_> = self.http.upstreams.iter().map(|b| b.at).collect();
-        self.plan.checked = super::checks::checked(&self.plan.upstreams, &places, &mut diags);
+        let mut checks = Diags::new();
+        self.plan.checked = checked(&self.plan.upstreams, self.http.close, &mut checks);
+        self.found.adopt(checks, self.http.close, Step::Upstreams);
         // nginx looks names up as it reads a `server` line, and counts servers at the end.
         let (late, early): (Vec<Diag>, Vec<Diag>) =
             diags.iter().cloned().partition(|d| d.code == "no-servers");
