@@ -213,6 +213,30 @@ fn one_process_serves_the_socket_too() {
 }
 
 #[test]
+fn a_new_binary_goes_on_with_the_drain_and_the_socket() {
+    let (a, b) = pair();
+    let mut daemon = Daemon::start(&conf(&a, &b, ""));
+    ok(&daemon, &["drain", "u", "a"]);
+    daemon.signal("USR2");
+    let old = daemon.pid();
+    let new = eventually("the new master", || {
+        let pid = daemon.file("nginx.pid").trim().parse().ok();
+        pid.filter(|pid: &i32| *pid != old && !children(*pid).is_empty())
+    });
+    daemon.signal("QUIT");
+    assert!(daemon.wait().success());
+    let asked = eventually("the new one is asked", || {
+        let out = daemon.run_sub(&["peers", "--json"]);
+        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
+    });
+    assert!(asked.contains("\"verdict\": \"draining\""), "{asked}");
+    assert_eq!(served(&daemon), as_served("b", "ab"));
+    kill(new, "TERM");
+    eventually("the new master ends", || (!daemon.prefix().join("nginx.pid").exists()).then_some(()));
+    assert!(!daemon.prefix().join("nginx.sock").exists(), "the socket goes with it");
+}
+
+#[test]
 fn mistakes_are_told_with_what_there_is() {
     let (a, b) = pair();
     let daemon = Daemon::start(&conf(&a, &b, ""));

@@ -180,9 +180,12 @@ impl Shared {
         Some(&self.peers.get(id.ix())?.slot)
     }
 
-    /// Takes down what is past its deadline, and names it: just now, and by this call.
+    /// Takes down what is past its deadline, and names what no call has named yet.
     pub fn expire(&self, now: u64) -> impl Iterator<Item = PeerId> + '_ {
-        let over = move |(ix, p): (usize, &PeerState)| p.slot.expire(now).then_some(PeerId(ix as u32));
+        let over = move |(ix, p): (usize, &PeerState)| {
+            p.slot.expire(now);
+            p.slot.take_expired().then_some(PeerId(ix as u32))
+        };
         self.peers.iter().enumerate().filter_map(over)
     }
 

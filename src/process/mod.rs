@@ -7,6 +7,7 @@ mod console;
 mod control;
 mod generation;
 mod greet;
+mod handover;
 mod load;
 mod master;
 mod options;

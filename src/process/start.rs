@@ -10,7 +10,7 @@ use super::master::Master;
 use super::options::Options;
 use super::record::Record;
 use super::sockets::Sockets;
-use super::{greet, pidfile, single, snapshots, upgrade};
+use super::{greet, handover, pidfile, single, snapshots, upgrade};
 
 /// Runs until a signal ends it; the answer is the exit code. Until the process serves, what goes wrong is said to
 /// `builtin`, whose console is on.
@@ -23,6 +23,9 @@ pub fn start(options: &Options, plan: Plan, record: Record, builtin: Logs) -> u8
         return 1;
     };
     generation.record = record;
+    if let Some(orders) = numbers.as_ref().and_then(|_| std::env::var(handover::VARIABLE).ok()) {
+        handover::take_over(&orders, &generation);
+    }
     drop(old);
     drop(builtin);
     let logs = generation.logs.clone();

@@ -9,7 +9,7 @@ use crate::sys::{self, Fork, Pid, Signals};
 
 use super::generation::Generation;
 use super::options::Options;
-use super::pidfile;
+use super::{handover, pidfile};
 
 pub(crate) const VARIABLE: &str = "NGINX";
 
@@ -82,5 +82,6 @@ fn environment(generation: &Generation) -> Vec<(OsString, OsString)> {
         env.extend(own("TZ"));
     }
     env.push((VARIABLE.into(), generation.sockets.numbers().into()));
+    env.extend(handover::text(generation).map(|text| (handover::VARIABLE.into(), text.into())));
     env
 }

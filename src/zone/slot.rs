@@ -34,6 +34,8 @@ const LEAVING: u64 = 1 << 3;
 const TROUBLE: u64 = DRAINING | DOWN | SICK | LEAVING;
 /// A health check has found it up.
 const WELL: u64 = 1 << 4;
+/// The deadline was over, and nobody has said so yet.
+const OVER: u64 = 1 << 5;
 const HEALTH: u64 = SICK | LEAVING | WELL;
 
 /// What the operator wants of a peer.
@@ -164,15 +166,11 @@ impl Slot {
             Operator::Draining { until } => (DRAINING, until.unwrap_or(0)),
             Operator::Down => (DOWN, 0),
         };
-        match set {
-            DRAINING => self.count_sessions(),
-            0 => self.count_no_sessions(),
-            _ => {}
-        }
         self.word(DEADLINE).store(deadline, Relaxed);
         self.word(SINCE).store(now, Relaxed);
         self.word(ASKED_BY).store(u64::from(who), Relaxed);
-        self.change(DRAINING | DOWN, set);
+        self.change(DRAINING | DOWN | OVER, set);
+        self.count_if_needed();
     }
 
     /// The user who gave the last order.
@@ -180,18 +178,22 @@ impl Slot {
         self.word(ASKED_BY).load(Relaxed) as u32
     }
 
-    /// Takes the peer down when its deadline is over; `true`: just now.
-    pub fn expire(&self, now: u64) -> bool {
+    /// Takes the peer down when its deadline is over.
+    pub fn expire(&self, now: u64) {
         let bits = self.bits();
         if bits & DRAINING == 0 {
-            return false;
+            return;
         }
         fence(Acquire);
-        if !self.is_over(now) {
-            return false;
+        if self.is_over(now) {
+            let down = bits & !DRAINING | DOWN | OVER;
+            let _ = self.word(STATE).compare_exchange(bits, down, SeqCst, Relaxed);
         }
-        let down = bits & !DRAINING | DOWN;
-        self.word(STATE).compare_exchange(bits, down, SeqCst, Relaxed).is_ok()
+    }
+
+    /// Whether the peer has gone down by its deadline and this was not answered before.
+    pub fn take_expired(&self) -> bool {
+        self.bits() & OVER != 0 && self.word(STATE).fetch_and(!OVER, Relaxed) & OVER != 0
     }
 
     pub fn probe(&self) -> Probe {
@@ -223,11 +225,9 @@ impl Slot {
         if self.bits() & HEALTH == set {
             return false;
         }
-        if health == Health::Draining {
-            self.count_sessions();
-        }
         self.word(CHANGED).store(now, Relaxed);
         self.change(HEALTH, set);
+        self.count_if_needed();
         true
     }
 
@@ -294,7 +294,16 @@ impl Slot {
         notes.fold(0, |sum, n| sum.saturating_add(n as u32))
     }
 
-    /// Counts sessions of a peer that the configuration has draining.
+    /// Sessions are counted while anybody wants the peer to drain, and still when it is down after that.
+    fn count_if_needed(&self) {
+        if self.bits() & (DRAINING | DOWN | LEAVING) != 0 {
+            self.count_sessions()
+        } else {
+            self.count_no_sessions()
+        }
+    }
+
+    /// Counts sessions: also those of a peer that the configuration has draining.
     pub(super) fn count_sessions(&self) {
         if self.word(SESSIONS).load(Relaxed) == 0 {
             self.word(SERVED).store(0, Relaxed);

@@ -25,9 +25,12 @@ fn the_deadline_takes_a_peer_down_and_an_order_brings_it_back() {
     assert_eq!(slot.standing(NOW + 499), Standing::Draining);
     assert_eq!(slot.operator(NOW + 499), (Operator::Draining { until: Some(NOW + 500) }, NOW));
     assert_eq!(slot.standing(NOW + 500), Standing::Down, "also before anybody has noticed");
-    assert!(!slot.expire(NOW + 499));
-    assert!(slot.expire(NOW + 500), "once");
-    assert!(!slot.expire(NOW + 500), "and not again");
+    slot.expire(NOW + 499);
+    assert_eq!(slot.standing(NOW), Standing::Draining);
+    slot.expire(NOW + 500);
+    assert!(slot.take_expired(), "told once");
+    slot.expire(NOW + 500);
+    assert!(!slot.take_expired(), "and not again");
     assert_eq!((slot.operator(NOW), slot.asked_by()), ((Operator::Down, NOW), 7));
     slot.set_operator(Operator::Active, 7, NOW + 900);
     assert_eq!(slot.standing(NOW + 10_000), Standing::Open);
