@@ -99,7 +99,7 @@ fn ask(words: &Words) -> Result<Ask, String> {
 }
 
 /// The configuration that the options name; the error says what is wrong with it.
-fn load(words: &Words) -> Result<Loaded, String> {
+pub(super) fn load(words: &Words) -> Result<Loaded, String> {
     let args = Args { conf: words.value("c").cloned(), prefix: words.value("p").cloned(), ..Args::default() };
     let place = Place::find(&args).map_err(|e| format!("getcwd() failed ({})", sys::err_text(&e)))?;
     let globals = words.value("g").map(|g| g.to_string_lossy().into_owned());

@@ -19,6 +19,7 @@ mod peers;
 mod place;
 mod report;
 mod run;
+mod sticky;
 mod sub;
 mod version;
 mod write;

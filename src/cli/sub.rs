@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::sys;
 
-use super::{diff, dump, explain, fmt, lint, migrate, peers};
+use super::{diff, dump, explain, fmt, lint, migrate, peers, sticky};
 
 /// One subcommand, as help, completions and the manual tell it.
 pub(super) struct Command {
@@ -111,6 +111,12 @@ pub(super) const COMMANDS: &[Command] = &[
         about: "take back what drain did: the server takes new sessions again",
         flags: peers::UNDRAIN,
         run: peers::undrain,
+        name: "sticky",
+        operands: "encode UPSTREAM SERVER|decode COOKIE|fingerprint [FILE…]",
+        about: "write the session cookie of a server, say what one means, or name the keys of signed ones without showing \
+                them; exit with 1 when the cookie means no server, with 2 when nothing could be said",
+        flags: sticky::FLAGS,
+        run: sticky::run,
     },
 ];
 

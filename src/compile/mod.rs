@@ -21,7 +21,7 @@ pub mod upstream;
 mod vars;
 
 pub use load::{Loaded, check, load};
-pub use pins::KEY_FILE;
+pub use pins::{KEY_FILE, load_key};
 pub use program::{Builder, compile};
 pub use vars::Names;
 

@@ -1,6 +1,6 @@
 //! What is ours about sessions: keys read, tables of the values that mean peers.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -244,29 +244,18 @@ pub(super) fn sign(
     pins.seal = Some(Seal::new(keys, random, &upstream.name, &upstream.sids, &pins.aliases));
 }
 
-/// Reads a key: the file's bytes without line ends behind them.
+/// Reads a key of the configuration.
 fn read_key(file: &KeyFile, prefix: &Path, diags: &mut Diags) -> Option<PinKey> {
     let path = prefix.join(Path::new(std::ffi::OsStr::from_bytes(&file.path)));
-    let shown = path.display();
-    let mut failed = |call: &str, e: &std::io::Error| {
-        let message = format!("{call}() \"{shown}\" failed ({})", err_text(e));
-        diags.push(Diag { code: KEY_FILE, ..diag(message, file.at) });
-    };
-    let mut text = Vec::new();
-    let opened = match std::fs::File::open(&path) {
-        Ok(opened) => opened,
-        Err(e) => {
-            failed("open", &e);
+    let (key, open_to_all) = match load_key(&path) {
+        Ok(read) => read,
+        Err(message) => {
+            diags.push(Diag { code: KEY_FILE, ..diag(message, file.at) });
             return None;
         }
     };
-    let meta = opened.metadata();
-    if let Err(e) = opened.take(KEY_MAX + 1).read_to_end(&mut text) {
-        failed("read", &e);
-        return None;
-    }
-    if meta.is_ok_and(|m| m.permissions().mode() & 0o004 != 0) {
-        let message = format!("\"{shown}\" can be read by everybody");
+    if open_to_all {
+        let message = format!("\"{}\" can be read by everybody", path.display());
         diags.push(Diag {
             code: KEY_FILE,
             severity: Severity::Warn,
@@ -274,16 +263,28 @@ fn read_key(file: &KeyFile, prefix: &Path, diags: &mut Diags) -> Option<PinKey> 
             ..diag(message, file.at)
         });
     }
+    Some(key)
+}
+
+/// A key, the file's bytes without line ends behind them, and whether everybody may read it.
+pub fn load_key(path: &Path) -> Result<(PinKey, bool), String> {
+    let shown = path.display();
+    let failed = |call: &str, e: &io::Error| format!("{call}() \"{shown}\" failed ({})", err_text(e));
+    // What is no file might never end, or never begin.
+    let meta = std::fs::metadata(path).map_err(|e| failed("open", &e))?;
+    if !meta.is_file() {
+        return Err(format!("\"{shown}\" is not a file"));
+    }
+    let opened = std::fs::File::open(path).map_err(|e| failed("open", &e))?;
+    let mut text = Vec::new();
+    opened.take(KEY_MAX + 1).read_to_end(&mut text).map_err(|e| failed("read", &e))?;
     let too_long = text.len() as u64 > KEY_MAX;
     while let [.., b'\n' | b'\r'] = &text[..] {
         text.pop();
     }
     let key = PinKey::new(&text).filter(|_| !too_long);
-    if key.is_none() {
-        let message = format!("\"{shown}\" must be {KEY_MIN} to {KEY_MAX} bytes");
-        diags.push(Diag { code: KEY_FILE, ..diag(message, file.at) });
-    }
-    key
+    let key = key.ok_or_else(|| format!("\"{shown}\" must be {KEY_MIN} to {KEY_MAX} bytes"))?;
+    Ok((key, meta.permissions().mode() & 0o004 != 0))
 }
 
 /// The code of what depends on the machine's key files.

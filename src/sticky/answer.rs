@@ -309,6 +309,17 @@ impl Answer<'_> {
     }
 }
 
+/// Appends what the session's cookie says for a peer, at a time: without the cookie's name, in `mode=prefix` without the
+/// application's own value.
+pub fn value(upstream: &Upstream, peer: PeerId, (last, first): (i64, i64), out: &mut Vec<u8>) {
+    let answer = Answer {
+        first,
+        sid: upstream.sids.get(peer.ix()).map_or(&[][..], |s| s),
+        ..Answer::new(upstream, &Ticket::OFF, peer, 200, true, last)
+    };
+    answer.pin(out);
+}
+
 /// The `Set-Cookie` that takes a cookie back which means no peer (`fallback=off`); `false`: there is none.
 pub fn expire(upstream: &Upstream, asked: Asked, out: &mut Vec<u8>) -> bool {
     let Some(Sticky::Tengine(s)) = &upstream.sticky else { return false };

@@ -37,7 +37,7 @@ fn session(upstream: &Upstream) -> Option<&SessionSticky> {
 }
 
 /// The name of the cookie that an upstream reads.
-fn cookie_of(upstream: &Upstream) -> Option<&[u8]> {
+pub fn cookie_of(upstream: &Upstream) -> Option<&[u8]> {
     match upstream.sticky.as_ref()? {
         Sticky::Tengine(s) => Some(&s.cookie),
         Sticky::Cookie(s) => Some(&s.name),

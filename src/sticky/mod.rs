@@ -28,8 +28,8 @@ mod ticket;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Asked, Place, expire};
-pub use hide::{Hidden, hidden, hide, hides};
+pub use answer::{Answer, Asked, Place, expire, value};
+pub use hide::{Hidden, cookie_of, hidden, hide, hides};
 pub use learn::{NoTables, Tables, Zone, first, learn, look_up};
 pub use snapshot::{Digest, Lost, read_snapshot, write_snapshot};
 pub use table::{Key, Learned, SID_LEN, Session, Sid, Table};

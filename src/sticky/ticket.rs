@@ -149,7 +149,8 @@ impl Ticket {
         matches!(self.found, Found::Peer { renew: true, .. })
     }
 
-    pub(super) fn first_seen(&self) -> Option<i64> {
+    /// When the session began, where the cookie says so.
+    pub fn first_seen(&self) -> Option<i64> {
         match self.found {
             Found::Peer { first, .. } => first,
             _ => None,
