@@ -106,17 +106,19 @@ pub(super) const COMMANDS: &[Command] = &[
         run: peers::peers,
     },
     Command {
-        name: "undrain",
-        operands: "UPSTREAM SERVER",
-        about: "take back what drain did: the server takes new sessions again",
-        flags: peers::UNDRAIN,
-        run: peers::undrain,
         name: "sticky",
         operands: "encode UPSTREAM SERVER|decode COOKIE|fingerprint [FILE…]",
         about: "write the session cookie of a server, say what one means, or name the keys of signed ones without showing \
                 them; exit with 1 when the cookie means no server, with 2 when nothing could be said",
         flags: sticky::FLAGS,
         run: sticky::run,
+    },
+    Command {
+        name: "undrain",
+        operands: "UPSTREAM SERVER",
+        about: "take back what drain did: the server takes new sessions again",
+        flags: peers::UNDRAIN,
+        run: peers::undrain,
     },
 ];
 
