@@ -38,6 +38,7 @@ mod resolver;
 mod rewrite;
 mod seeds;
 mod sessions;
+mod sticky_ng;
 mod stores;
 mod support;
 mod syntax;

@@ -1,10 +1,11 @@
 //! tenrec beside nginx and HAProxy: the same work, in turn, pinned, several rounds.
 //!
-//! `cargo bench --bench peers [-- --rounds N --seconds N --only CASE,… --peers tenrec,nginx,haproxy]`
+//! `cargo bench --bench peers [-- --rounds N --seconds N --only CASE,… --peers tenrec,nginx,tengine,haproxy]`
 //!
 //! The proxy has one processor to itself, the load (wrk) and the backend (nginx) share another. For every case and
 //! round each proxy is started afresh and measured in turn, so that a drift of the machine's speed meets all of them
 //! alike. CPU is what the kernel counted for all threads of the proxy, divided by the requests that wrk completed.
+//! `TENREC_NGINX` names another nginx than the installed one, `TENREC_TENGINE` a Tengine.
 //! Without nginx, HAProxy or wrk (installed from Debian when that can be done) the rows that need them are left out
 //! and said so.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a report is what this program is for")]
@@ -49,8 +50,16 @@ fn main() -> ExitCode {
         println!("\n{}: {}", case.name, case.what);
         let peers: Vec<Peer> = Peer::ALL
             .into_iter()
-            .filter(|p| bench.has(*p))
             .filter(|p| options.peers.is_empty() || options.peers.iter().any(|o| o == p.name()))
+            .filter(|p| match bench.has(*p, case) {
+                Ok(()) => true,
+                Err(why) => {
+                    if !why.is_empty() {
+                        println!("  SKIPPED {}: {why}", p.name());
+                    }
+                    false
+                }
+            })
             .collect();
         let mut rows: Vec<Vec<Figures>> = vec![Vec::new(); peers.len()];
         for round in 0..options.rounds {
@@ -61,7 +70,7 @@ fn main() -> ExitCode {
                 }
             }
         }
-        report(&peers, &rows);
+        report(&peers, &rows, case.session.as_ref().map_or(Peer::Nginx, |s| s.of));
     }
     let asked = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
     for check in CHECKS.iter().filter(|c| asked(c.name)) {
@@ -80,19 +89,25 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn report(peers: &[Peer], rows: &[Vec<Figures>]) {
+fn report(peers: &[Peer], rows: &[Vec<Figures>], of: Peer) {
     println!(
-        "  {:<8} {:>10} {:>10} {:>9} {:>9} {:>9}   CPU against nginx: median (min–max)",
-        "", "requests/s", "CPU µs/rq", "p50 ms", "p99 ms", "RSS MiB"
+        "  {:<8} {:>10} {:>10} {:>9} {:>9} {:>9}   CPU against {}: median (min–max)",
+        "",
+        "requests/s",
+        "CPU µs/rq",
+        "p50 ms",
+        "p99 ms",
+        "RSS MiB",
+        of.name()
     );
-    let nginx = peers.iter().position(|p| *p == Peer::Nginx).map(|i| &rows[i]);
+    let nginx = peers.iter().position(|p| *p == of).map(|i| &rows[i]);
     for (peer, row) in peers.iter().zip(rows) {
         if row.is_empty() {
             continue;
         }
         let column = |of: fn(&Figures) -> f64| median(row.iter().map(of).collect());
         let ratio = match nginx {
-            Some(theirs) if *peer != Peer::Nginx && !theirs.is_empty() => {
+            Some(theirs) if *peer != of && !theirs.is_empty() => {
                 let pairs: Vec<f64> = row.iter().zip(theirs).map(|(a, b)| a.cpu_us / b.cpu_us).collect();
                 let (min, max) =
                     pairs.iter().fold((f64::MAX, 0.0_f64), |(lo, hi), r| (lo.min(*r), hi.max(*r)));

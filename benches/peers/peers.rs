@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cases::{BROWSER, Case};
+use crate::cases::{BROWSER, By, Case};
 use crate::checks::{self, Check, Run};
 use crate::measure::{Figures, load};
 
@@ -14,16 +14,18 @@ use crate::measure::{Figures, load};
 pub enum Peer {
     Tenrec,
     Nginx,
+    Tengine,
     Haproxy,
 }
 
 impl Peer {
-    pub const ALL: [Peer; 3] = [Peer::Tenrec, Peer::Nginx, Peer::Haproxy];
+    pub const ALL: [Peer; 4] = [Peer::Tenrec, Peer::Nginx, Peer::Tengine, Peer::Haproxy];
 
     pub fn name(self) -> &'static str {
         match self {
             Peer::Tenrec => "tenrec",
             Peer::Nginx => "nginx",
+            Peer::Tengine => "tengine",
             Peer::Haproxy => "haproxy",
         }
     }
@@ -33,6 +35,8 @@ impl Peer {
 pub struct Bench {
     nginx: PathBuf,
     nginx_version: String,
+    /// A built Tengine, named by `TENREC_TENGINE`.
+    tengine: Option<PathBuf>,
     haproxy: Option<PathBuf>,
     wrk: PathBuf,
     dir: tempfile::TempDir,
@@ -75,6 +79,7 @@ impl Bench {
         Ok(Self {
             nginx_version: String::from_utf8_lossy(&version.stderr).trim().replace("nginx version: ", ""),
             nginx,
+            tengine: std::env::var_os("TENREC_TENGINE").map(PathBuf::from),
             haproxy: find("haproxy", ""),
             wrk,
             dir,
@@ -83,8 +88,20 @@ impl Bench {
         })
     }
 
-    pub fn has(&self, peer: Peer) -> bool {
-        peer != Peer::Haproxy || self.haproxy.is_some()
+    /// `Err`: why a proxy has no row in a case.
+    pub fn has(&self, peer: Peer, case: &Case) -> Result<(), &'static str> {
+        let own = case.session.as_ref().is_some_and(|s| s.of == peer);
+        match (peer, case.words(peer)) {
+            (Peer::Nginx, Some(words)) if words.starts_with("sticky") && !self.nginx_sticks() => {
+                Err("this nginx is older than 1.29.6 and has no sticky")
+            }
+            (_, Some(_)) if case.session.is_none() && peer == Peer::Tengine => Err(""),
+            (Peer::Tengine, Some(_)) if self.tengine.is_none() => Err("TENREC_TENGINE names none"),
+            (Peer::Haproxy, Some(_)) if self.haproxy.is_none() => Err("it is not installed"),
+            (_, Some(_)) => Ok(()),
+            (_, None) if own => Err("it has no such thing"),
+            (_, None) => Err(""),
+        }
     }
 
     /// `-t` of nginx or of tenrec.
@@ -109,14 +126,14 @@ impl Bench {
         let port = free_port()?;
         let dir = self.dir.path();
         let process = match peer {
-            Peer::Tenrec => {
-                let sticky = case.sticky.then_some("session_sticky cookie=SRV option=indirect;");
-                let conf = self.nginx_conf(port, case, sticky, true);
-                start(Path::new(env!("CARGO_BIN_EXE_tenrec")), "0", dir, "tenrec.conf", &conf)?
-            }
-            Peer::Nginx => {
-                let sticky = (case.sticky && self.nginx_sticks()).then_some("sticky cookie SRV path=/;");
-                start(&self.nginx, "0", dir, "nginx.conf", &self.nginx_conf(port, case, sticky, false))?
+            Peer::Tenrec | Peer::Nginx | Peer::Tengine => {
+                let program = match peer {
+                    Peer::Tenrec => Path::new(env!("CARGO_BIN_EXE_tenrec")),
+                    Peer::Nginx => &self.nginx,
+                    _ => self.tengine.as_deref().ok_or("no Tengine")?,
+                };
+                let conf = self.nginx_conf(port, case.words(peer).unwrap_or_default());
+                start(program, "0", dir, &format!("{}.conf", peer.name()), &conf)?
             }
             Peer::Haproxy => {
                 let program = self.haproxy.as_deref().ok_or("no haproxy")?;
@@ -135,12 +152,14 @@ impl Bench {
         if case.close {
             fields.push("Connection: close".to_owned());
         }
-        if case.sticky {
-            let pin = cookie(port)?;
-            if peer != Peer::Nginx || self.nginx_sticks() {
-                keeps(port, pin.as_deref().ok_or("no session's cookie was given")?)?;
-            }
-            let pin = pin.unwrap_or_else(|| "SRV=none".to_owned());
+        let pin = match case.session.as_ref().map(|s| s.by) {
+            None => None,
+            Some(By::Given) => Some(cookie(port)?.ok_or("no session's cookie was given")?),
+            Some(By::Own(pair)) => Some(pair.to_owned()),
+            Some(By::Address) => Some("SRV=none".to_owned()),
+        };
+        if let (Some(pin), Some(session)) = (pin, &case.session) {
+            keeps(port, &pin, session.by)?;
             fields.push(format!("Cookie: lang=en; {pin}; theme=dark"));
         }
         let url = format!("http://127.0.0.1:{port}/{}", case.body);
@@ -155,16 +174,22 @@ impl Bench {
         version >= (Some(1), Some(29), Some(6))
     }
 
-    fn nginx_conf(&self, port: u16, case: &Case, sticky: Option<&str>, hide: bool) -> String {
-        let servers: String = self.backends.iter().map(|p| format!("server 127.0.0.1:{p};\n")).collect();
-        let hide = if hide && sticky.is_some() { "session_sticky_hide_cookie upstream=b;" } else { "" };
-        let sticky = sticky.unwrap_or_default();
+    fn nginx_conf(&self, port: u16, sticky: &str) -> String {
+        let names = match sticky {
+            _ if sticky.contains("hash=plain") => "id=s",
+            _ if sticky.starts_with("sticky route") => "route=r",
+            _ => "",
+        };
+        let name = |i: usize| if names.is_empty() { String::new() } else { format!("{names}{i}") };
+        let servers: String = (self.backends.iter().enumerate())
+            .map(|(i, p)| format!("server 127.0.0.1:{p} {};\n", name(i)))
+            .collect();
+        let hide = if sticky.contains("indirect") { "session_sticky_hide_cookie upstream=b;" } else { "" };
         let user = user();
-        let _ = case;
         format!(
             "{user}\nworker_processes 1;\npid {dir}/p{port}.pid;\nerror_log {dir}/error.log;\n\
              events {{ worker_connections 4096; }}\nhttp {{\naccess_log off;\nkeepalive_requests 1000000000;\n\
-             upstream b {{ {servers} {sticky} keepalive 64; keepalive_requests 1000000000; }}\n\
+             upstream b {{ {sticky} {servers} keepalive 64; keepalive_requests 1000000000; }}\n\
              server {{ listen 127.0.0.1:{port} backlog=4096;\n\
              location / {{ {hide} proxy_pass http://b; proxy_http_version 1.1;\n\
              proxy_set_header Connection \"\"; proxy_set_header Host $host; }} }} }}\n",
@@ -173,7 +198,7 @@ impl Bench {
     }
 
     fn haproxy_conf(&self, port: u16, case: &Case) -> String {
-        let cookie = if case.sticky { "cookie SRV insert indirect" } else { "" };
+        let cookie = case.words(Peer::Haproxy).unwrap_or_default();
         let servers: String = (self.backends.iter().enumerate())
             .map(|(i, p)| format!("    server s{i} 127.0.0.1:{p} cookie s{i}\n"))
             .collect();
@@ -257,8 +282,9 @@ fn cookie(port: u16) -> Result<Option<String>, String> {
     }))
 }
 
-/// Without a cookie both backends answer in turn; with it, one does. Otherwise what is measured is no stickiness.
-fn keeps(port: u16, pin: &str) -> Result<(), String> {
+/// With the session's cookie one backend answers, without a cookie both do in turn, or what has no cookie is one session
+/// as well. Otherwise what is measured is no stickiness.
+fn keeps(port: u16, pin: &str, by: By) -> Result<(), String> {
     let backends = |fields: &str| -> Result<usize, String> {
         let mut seen = Vec::new();
         for _ in 0..6 {
@@ -274,6 +300,7 @@ fn keeps(port: u16, pin: &str) -> Result<(), String> {
     };
     match (backends("")?, backends(&format!("Cookie: lang=en; {pin}; theme=dark\r\n"))?) {
         (2, 1) => Ok(()),
+        (1, 1) if by != By::Given => Ok(()),
         (without, with) => Err(format!("{without} backends without a session's cookie, {with} with it")),
     }
 }
