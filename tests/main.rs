@@ -7,6 +7,7 @@ mod agreement;
 mod architecture;
 mod check;
 mod check_status;
+mod completions;
 mod config;
 mod demo;
 mod diff;

@@ -2,6 +2,7 @@
 //! takes the rest of the word, or the next word.
 
 use super::check::More;
+use super::options;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
@@ -54,14 +55,9 @@ impl Args {
                 if out.flag(letter) {
                     continue;
                 }
-                let needs = match letter {
-                    b'p' => "directory name",
-                    b'e' | b'c' => "file name",
-                    b'g' | b's' => "parameter",
-                    other => {
-                        let shown = String::from_utf8_lossy(&[other]).into_owned();
-                        return Err(format!("invalid option: \"{shown}\""));
-                    }
+                let Some((_, needs)) = options::of(letter).and_then(|o| o.value) else {
+                    let shown = String::from_utf8_lossy(&[letter]).into_owned();
+                    return Err(format!("invalid option: \"{shown}\""));
                 };
                 let value = if rest.is_empty() {
                     words.next().cloned()
@@ -135,6 +131,21 @@ mod tests {
         assert_eq!(args.signal, Some(Control::Quit));
         assert!(parse(&["-Tcx"]).unwrap().dump);
         assert_eq!(parse(&["-"]), Ok(Args::default()));
+    }
+
+    #[test]
+    fn the_table_has_every_letter_that_is_read() {
+        for letter in 1..=0x7f_u8 {
+            let word = format!("-{}", char::from(letter));
+            let read = parse(&[&word, "quit"]);
+            let known =
+                !matches!(&read, Err(text) if *text == format!("invalid option: \"{}\"", char::from(letter)));
+            // A letter without a value leaves "quit", which is no option.
+            let flag = matches!(&read, Err(text) if text == "invalid option: \"quit\"");
+            let row = options::of(letter);
+            assert_eq!(known, row.is_some(), "{word}");
+            assert_eq!(flag, row.is_some_and(|r| r.value.is_none()), "{word}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::sys;
 use super::args::Args;
 use super::ignored;
 use super::impact;
+use super::options::LONG;
 use super::place::Place;
 use super::report::{Format, Report};
 use super::sub::{print, stdin};
@@ -76,7 +77,7 @@ impl More {
     ) -> Result<bool, String> {
         let Some(option) = word.to_str().and_then(|w| w.strip_prefix("--")) else { return Ok(false) };
         let (name, value) = option.split_once('=').map_or((option, None), |(n, v)| (n, Some(v.to_owned())));
-        if !matches!(name, "format" | "level" | "context" | "compat") {
+        if !LONG.iter().any(|f| f.name == name && f.value.is_some()) {
             return Ok(false);
         }
         let next = || rest.next().map(|v| v.to_string_lossy().into_owned());

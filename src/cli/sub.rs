@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::sys;
 
-use super::{diff, dump, explain, fmt, lint, migrate, peers, sticky};
+use super::{completions, diff, dump, explain, fmt, lint, man, migrate, peers, sticky};
 
 /// One subcommand, as help, completions and the manual tell it.
 pub(super) struct Command {
@@ -38,6 +38,13 @@ impl Flag {
 }
 
 pub(super) const COMMANDS: &[Command] = &[
+    Command {
+        name: "completions",
+        operands: "bash|zsh|fish",
+        about: "print what that shell completes tenrec's command line with",
+        flags: &[],
+        run: completions::run,
+    },
     Command {
         name: "diff",
         operands: "OLD NEW",
@@ -88,6 +95,13 @@ pub(super) const COMMANDS: &[Command] = &[
                 \"# tenrec-ignore S4: REASON\"",
         flags: lint::FLAGS,
         run: lint::run,
+    },
+    Command {
+        name: "man",
+        operands: "",
+        about: "print the manual, a page for man",
+        flags: &[],
+        run: man::run,
     },
     Command {
         name: "migrate",

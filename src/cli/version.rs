@@ -3,7 +3,7 @@
 use crate::directives::{self, Origin, Status};
 
 use super::args::Args;
-use super::place;
+use super::options::LETTERS;
 
 /// The nginx whose behaviour this is.
 const NGINX: &str = "1.31.5";
@@ -27,29 +27,17 @@ pub(super) fn text(args: &Args) -> String {
 }
 
 fn help() -> String {
-    let prefix = place::PREFIX.unwrap_or("the current directory");
-    format!(
-        "Usage: tenrec [-?hvVtTq] [-s signal] [-p prefix]
+    let mut out = "Usage: tenrec [-?hvVtTq] [-s signal] [-p prefix]
               [-e filename] [-c filename] [-g directives]
 
 Options:
-  -?,-h         : this help
-  -v            : show version and exit
-  -V            : show version and configure options then exit
-  -t            : test configuration and exit (also --test-config)
-  -T            : test configuration, dump it and exit
-  -q            : suppress non-error messages during configuration testing
-  -s signal     : send signal to a master process: stop, quit, reopen, reload
-  -p prefix     : set prefix path (default: {prefix})
-  -e filename   : set error log file (default: {log}, or stderr without -p where there is no logs folder)
-  -c filename   : set configuration file (default: {conf}; without -p the first there is of {search})
-  -g directives : set global directives out of configuration file
-
-",
-        log = place::ERROR_LOG,
-        conf = place::CONF,
-        search = place::SEARCH.join(", "),
-    )
+"
+    .to_owned();
+    for option in LETTERS {
+        out += &format!("  {:<13} : {}\n", option.shown(), option.about());
+    }
+    out.push('\n');
+    out
 }
 
 /// Modules that nginx has unless it is built without them, and the directives that make each what it is.
