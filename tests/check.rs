@@ -188,6 +188,13 @@ fn compat_tells_what_another_program_would_not_know() {
     assert_eq!(told_for("nginx=1.31"), [theirs]);
     assert_eq!(told_for("plus"), [theirs.replace("nginx 1.31", "NGINX Plus")]);
     assert_eq!(told_for("tengine=3.2"), [""; 0]);
+    let ours = conf.replace("session_sticky;", "session_sticky secure=auto;");
+    std::fs::write(dir.path().join("n.conf"), ours).unwrap();
+    let own = "[emerg] invalid parameter \"secure=auto\" in Tengine 3.2 (it is tenrec's own):9";
+    assert_eq!(told_for("tengine=3.2"), [own]);
+    std::fs::write(dir.path().join("n.conf"), conf.replace("session_sticky;", "sticky;")).unwrap();
+    let theirs = "[emerg] invalid \"sticky\" in nginx 1.31 (it is nginx-sticky-module-ng's):9";
+    assert_eq!(told_for("nginx=1.31"), [theirs]);
     let conf = "events {}\nhttp {\n    server {\n        health_check;\n        no_such;\n    }\n}\n";
     std::fs::write(dir.path().join("n.conf"), conf).unwrap();
     assert_eq!(

@@ -83,10 +83,12 @@ enum Home {
     Nginx(Version),
     Tengine,
     Plus,
+    Tenrec,
 }
 
 /// Parameters that not every program has whose directive it knows; `=` at the end: with a value.
 const PARAMETERS: &[(&str, Context, &str, Home)] = &[
+    ("check", Context::UPSTREAM, "drain=", Home::Tenrec),
     ("keepalive", Context::UPSTREAM, "local", Home::Nginx([1, 29, 7])),
     ("listen", Context::SERVER, "multipath", Home::Nginx([1, 29, 7])),
     ("listen", Context::SERVER, "quic", Home::Nginx([1, 25, 0])),
@@ -96,6 +98,30 @@ const PARAMETERS: &[(&str, Context, &str, Home)] = &[
     ("server", Context::UPSTREAM, "route=", Home::Nginx([1, 29, 6])),
     ("server", Context::UPSTREAM, "service=", Home::Nginx([1, 27, 3])),
     ("server", Context::UPSTREAM, "slow_start=", Home::Plus),
+    ("session_sticky", Context::UPSTREAM, "always", Home::Tenrec),
+    ("session_sticky", Context::UPSTREAM, "httponly", Home::Tenrec),
+    ("session_sticky", Context::UPSTREAM, "nocache", Home::Tenrec),
+    ("session_sticky", Context::UPSTREAM, "postonly", Home::Tenrec),
+    ("session_sticky", Context::UPSTREAM, "preserve", Home::Tenrec),
+    ("session_sticky", Context::UPSTREAM, "samesite=", Home::Tenrec),
+    ("session_sticky", Context::UPSTREAM, "secure", Home::Tenrec),
+    ("session_sticky", Context::UPSTREAM, "secure=", Home::Tenrec),
+    ("session_sticky", Context::UPSTREAM, "send=", Home::Tenrec),
+    ("session_sticky", Context::UPSTREAM, "signed", Home::Tenrec),
+    ("session_sticky", Context::UPSTREAM, "signed=", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "maxidle=", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "maxlife=", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "nocache", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "postonly", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "preserve", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "samesite=auto", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "secure=auto", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "send=", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "signed", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "signed=", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "snapshot=", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "snapshot_interval=", Home::Tenrec),
+    ("sticky", Context::UPSTREAM, "store=", Home::Tenrec),
     ("sticky", Context::UPSTREAM, "sync", Home::Plus),
 ];
 
@@ -169,6 +195,10 @@ fn in_plus(dir: Dir<'_>, diags: &mut Diags) {
 }
 
 fn parameters(dir: Dir<'_>, row: &Row, here: Context, target: Target, diags: &mut Diags) {
+    if row.name == "sticky" && !matches!(dir.arg(0), b"cookie" | b"route" | b"learn") {
+        let message = format!("invalid \"sticky\" in {target} (it is nginx-sticky-module-ng's)");
+        return say(diags, dir, dir.node().name.span, message);
+    }
     let of = |p: &&(&str, Context, &str, Home)| p.0 == row.name && p.1.intersects(here);
     for (_, _, parameter, whose) in PARAMETERS.iter().filter(of) {
         let (known, is) = match whose {
@@ -176,6 +206,7 @@ fn parameters(dir: Dir<'_>, row: &Row, here: Context, target: Target, diags: &mu
                 (target.has(Origin::Nginx, Some(*since)), format!("nginx has it since {}", text(*since)))
             }
             Home::Tengine => (target == Target::Tengine, "it is Tengine's".to_owned()),
+            Home::Tenrec => (false, "it is tenrec's own".to_owned()),
             Home::Plus => (target == Target::Plus, "it is NGINX Plus's".to_owned()),
         };
         if known {
