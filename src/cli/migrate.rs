@@ -16,7 +16,7 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag {
         name: "from",
         value: Some("SYSTEM"),
-        about: "whose configuration it is: haproxy, fgw, sticky-ng, plus, aliyun, tencent, f5",
+        about: "whose configuration it is: haproxy, fgw, sticky-ng, plus, ingress-nginx, aliyun, tencent, f5",
     },
     Flag {
         name: "to",

@@ -7,7 +7,7 @@ use super::input::{Input, Place, Problem};
 use super::model::{Line, Model};
 use super::report::{Report, Row};
 use super::writer::Text;
-use super::{cloud, f5, fgw, haproxy, nginx, verify, writer};
+use super::{cloud, f5, fgw, haproxy, ingress, nginx, verify, writer};
 
 /// The systems whose files are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub enum Dialect {
     F5,
     Fgw,
     Haproxy,
+    IngressNginx,
     Plus,
     StickyNg,
     Tencent,
@@ -27,6 +28,7 @@ impl Dialect {
         ("fgw", Dialect::Fgw),
         ("sticky-ng", Dialect::StickyNg),
         ("plus", Dialect::Plus),
+        ("ingress-nginx", Dialect::IngressNginx),
         ("aliyun", Dialect::Aliyun),
         ("tencent", Dialect::Tencent),
         ("f5", Dialect::F5),
@@ -55,6 +57,7 @@ pub fn convert(dialect: Dialect, inputs: &[Input], can: Can, prefix: &Path) -> R
         Dialect::F5 => written(f5::convert(inputs, can, r)?, inputs, "BIG-IP", r),
         Dialect::Fgw => written(fgw::convert(inputs, can, r)?, inputs, "FGW", r),
         Dialect::Haproxy => written(haproxy::convert(inputs, can, r)?, inputs, "HAProxy", r),
+        Dialect::IngressNginx => written(ingress::convert(inputs, can, r)?, inputs, "ingress-nginx", r),
         Dialect::Plus => nginx::plus(inputs, can, r)?,
         Dialect::StickyNg => nginx::sticky_ng(inputs, can, r)?,
     };

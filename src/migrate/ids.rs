@@ -135,6 +135,13 @@ pub(super) fn f5(address: std::net::SocketAddr, route_domain: Option<u32>) -> St
     }
 }
 
+/// ingress-nginx' cookie in its persistent mode.
+pub(super) fn ingress_persistent(backend: &str, endpoint: &str) -> String {
+    let md5 = |text: &str| Digest::Md5.hex(text.as_bytes());
+    let key = md5(&format!("{backend}{endpoint}"));
+    format!("{key}|{}", md5(&format!("{}{backend}", md5(backend))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

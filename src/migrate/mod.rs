@@ -13,6 +13,7 @@ mod f5;
 mod fgw;
 mod haproxy;
 mod ids;
+mod ingress;
 mod input;
 mod json;
 mod ledger;
@@ -21,6 +22,7 @@ mod nginx;
 mod report;
 mod verify;
 mod writer;
+mod yaml;
 
 pub use can::Can;
 pub use convert::{Converted, Dialect, convert, to_nginx};

@@ -296,7 +296,7 @@ fn endpoint(host: &str, port: u32) -> Option<String> {
 }
 
 /// The name of a server: a host, `*.host`.
-fn server_name(text: &str) -> Option<String> {
+pub(super) fn server_name(text: &str) -> Option<String> {
     let rest = text.strip_prefix("*.").unwrap_or(text);
     let fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     (!rest.is_empty() && rest.chars().all(fit)).then(|| text.to_owned())
