@@ -21,6 +21,8 @@ pub struct Can {
     pub session_backup: bool,
     /// `nocache`, `postonly`, `preserve` of `session_sticky`
     pub session_rules: bool,
+    /// `sticky_accept` in an upstream.
+    pub accept: bool,
     pub slow_start: bool,
     pub least_time: bool,
     /// `server … resolve`
@@ -44,6 +46,7 @@ impl Can {
             session_always: upstream("session_sticky always;"),
             session_backup: upstream("session_sticky; server 127.0.0.1:2 backup;"),
             session_rules: upstream("session_sticky nocache postonly preserve;"),
+            accept: upstream("session_sticky; sticky_accept haproxy;"),
             slow_start: upstream("zone z 64k; server 127.0.0.1:2 slow_start=30s;"),
             least_time: upstream("least_time header;"),
             resolve: works(

@@ -64,6 +64,8 @@ pub(super) struct Peer {
     pub(super) cite: Option<Place>,
     pub(super) weight: u32,
     pub(super) max_conns: u32,
+    /// As nginx writes times.
+    pub(super) slow_start: Option<String>,
     /// With `fail_timeout` in seconds.
     pub(super) max_fails: Option<(u32, u32)>,
     pub(super) down: bool,

@@ -1,5 +1,7 @@
 //! Fixtures: an input, what it becomes and the report. `TENREC_BLESS=1` writes the latter two anew.
 
+mod complete;
+
 use std::path::{Path, PathBuf};
 
 use super::{Can, Class, Converted, Dialect, Input, Problem, convert, to_nginx, verify};
@@ -13,6 +15,7 @@ const FIXED: Can = Can {
     session_always: false,
     session_backup: false,
     session_rules: false,
+    accept: false,
     slow_start: false,
     least_time: false,
     resolve: false,
@@ -77,7 +80,7 @@ fn every_output_loads_and_nothing_had_to_be_taken_out() {
             let bad = loaded.diags.iter().find(|d| d.severity.is_fatal() && !verify::of_the_machine(d));
             assert!(bad.is_none(), "{}: {bad:?}\n{}", path.display(), done.conf);
             // Where the words are the input's own, so are the warnings and what only the whole shows.
-            let own = matches!(*dialect, Dialect::Plus | Dialect::StickyNg);
+            let own = matches!(*dialect, Dialect::Plus | Dialect::StickyNg | Dialect::IngressNginx);
             assert!(own || !done.conf.contains("# refused:"), "{}:\n{}", path.display(), done.conf);
             let warned: Vec<_> = loaded.diags.iter().map(|d| &d.message).collect();
             assert!(own || warned.is_empty(), "{}: {warned:?}", path.display());
@@ -118,7 +121,7 @@ fn damaged_inputs_end_in_an_output_that_loads_or_a_place() {
 
 /// Some of all the ways to damage a text: cut, a line gone or twice, a byte another one. The same ones each time.
 fn damages(bytes: &[u8]) -> Vec<Vec<u8>> {
-    const EACH: usize = 8;
+    const EACH: usize = 3;
     let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').collect();
     let spread = |len: usize, i: usize| (i * len + (i * 7) % 13) / EACH % len.max(1);
     let mut out = Vec::new();

@@ -207,6 +207,7 @@ fn peer(p: &Peer, route: bool, sticky: bool) -> Vec<String> {
     if p.max_conns > 0 {
         words.push(format!("max_conns={}", p.max_conns));
     }
+    words.extend(p.slow_start.as_ref().map(|t| format!("slow_start={t}")));
     if let Some(id) = p.id.as_ref().filter(|_| sticky) {
         words.push(format!("{}={id}", if route { "route" } else { "id" }));
     }

@@ -20,7 +20,8 @@ pub(super) fn parse(inputs: &[Input], file: usize, first: u32) -> Result<Vec<Nod
     };
     let text = input.text()?;
     // A parser's own limit would not be ours: what is deeper is refused before it is read.
-    let mut builder = Builder { file, next: first, open: Vec::new(), anchors: BTreeMap::new(), done: Vec::new(), count: 0 };
+    let mut builder =
+        Builder { file, next: first, open: Vec::new(), anchors: BTreeMap::new(), done: Vec::new(), count: 0 };
     for step in Parser::new_from_str(text) {
         let result = match step {
             Ok((event, span)) => builder.event(event, span),
@@ -127,7 +128,10 @@ impl Builder {
                         _ => return Err((node.place, "a key is a text".to_owned())),
                     };
                     if key == "<<" {
-                        return Err((node.place, "maps that are merged into others are not read: write them out".to_owned()));
+                        return Err((
+                            node.place,
+                            "maps that are merged into others are not read: write them out".to_owned(),
+                        ));
                     }
                     if fields.iter().any(|(k, _)| *k == key) {
                         return Err((node.place, format!("the key \"{key}\" comes a second time")));

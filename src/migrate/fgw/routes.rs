@@ -167,7 +167,7 @@ fn location(cx: &mut Cx, one: &Node) -> Option<Location> {
         return Some(location);
     }
     let services = one.get("BackendService").map_or(&[][..], Node::fields);
-    let Some((service, at)) = choose(cx, services) else {
+    let Some((service, at, target)) = choose(cx, services) else {
         if let Some(n) = path_at {
             cx.ledger.dropped(n, "the route leads to no service");
         }
@@ -175,7 +175,7 @@ fn location(cx: &mut Cx, one: &Node) -> Option<Location> {
         return Some(location);
     };
     let cite = Some(at.place);
-    let Some(upstream) = &service.upstream else {
+    let Some(upstream) = target.as_ref().or(service.upstream.as_ref()) else {
         cx.ledger.approximated(at, "the service has no endpoint: 503");
         location.lines.push(Line::new(cite, ["return", "503"]));
         return Some(location);
@@ -218,26 +218,50 @@ fn path<'n>(cx: &mut Cx, one: &'n Node) -> Option<Path<'n>> {
     Some((modifier, text.to_owned(), Some(at)))
 }
 
-/// The service of a route: with several of them the heaviest, as long as nothing splits requests.
-fn choose<'n>(cx: &mut Cx, services: &'n [(String, Node)]) -> Option<(Service, &'n Node)> {
-    let weight = |cx: &mut Cx, node: &Node| cx.ledger.number(node, "Weight").map_or(1, |(_, n)| n);
-    let mut best: Option<(u32, &str, &Node)> = None;
+/// The service of a route and, where several share the requests, the variable that names the one of a request.
+fn choose<'n>(cx: &mut Cx, services: &'n [(String, Node)]) -> Option<(Service, &'n Node, Option<String>)> {
+    let mut known: Vec<(u32, Service, &'n Node)> = Vec::new();
     for (name, node) in services {
-        let w = weight(cx, node);
-        if best.is_none_or(|(b, ..)| w > b) {
-            best = Some((w, name, node));
+        let weight = cx.ledger.number(node, "Weight").map_or(1, |(_, n)| n);
+        match cx.services.get(name).cloned() {
+            Some(service) => known.push((weight, service, node)),
+            None => {
+                cx.ledger.drop_all(node, "there is no such service");
+                if node.fields().is_empty() {
+                    cx.ledger.dropped(node, "there is no such service");
+                }
+            }
         }
     }
-    let (_, chosen, at) = best?;
-    for (name, node) in services.iter().filter(|(name, _)| name != chosen) {
-        let note = format!("needs \"split_clients\": all requests go to \"{chosen}\", none to \"{name}\"");
-        cx.ledger.drop_all(node, &note);
-        cx.ledger.dropped(node, note);
+    let sum: u64 = known.iter().map(|(w, ..)| u64::from(*w)).sum();
+    let (_, first, at) = known.iter().max_by_key(|(w, ..)| *w).cloned()?;
+    let alike =
+        known.iter().all(|(_, s, _)| s.upstream.is_some() && s.tls == first.tls && s.retry == first.retry);
+    if known.len() > 1 && alike && sum > 0 {
+        let variable = format!("$route_{}", cx.model.http.len() + 1);
+        let mut inside = Vec::new();
+        let shares: Vec<_> = known.iter().filter(|(w, ..)| *w > 0).collect();
+        for (i, (weight, service, node)) in shares.iter().enumerate() {
+            let share = if i + 1 == shares.len() {
+                "*".to_owned()
+            } else {
+                format!("{:.2}%", f64::from(*weight) * 100.0 / sum as f64)
+            };
+            let upstream = service.upstream.clone().unwrap_or_default();
+            inside.push(Line::new(Some(node.place), [share, upstream]));
+        }
+        for (weight, _, node) in &known {
+            let note = if *weight == 0 { "no requests" } else { "its share of the requests" };
+            cx.ledger.all(node, Class::Exact, note);
+        }
+        let words = ["split_clients".to_owned(), "$request_id".to_owned(), variable.clone()];
+        cx.model.http.push(Line::block(Some(at.place), words, inside));
+        return Some((first, at, Some(variable)));
     }
-    let Some(service) = cx.services.get(chosen).cloned() else {
-        cx.ledger.drop_all(at, "there is no such service");
-        return None;
-    };
+    for (_, _, node) in known.iter().filter(|(_, _, node)| !std::ptr::eq(*node, at)) {
+        let note = "one service takes all requests: the others have no server, or other retries";
+        cx.ledger.give_up(node, note);
+    }
     if at.fields().is_empty() {
         cx.ledger.exact(at, "");
     } else if services.len() == 1 {
@@ -245,5 +269,5 @@ fn choose<'n>(cx: &mut Cx, services: &'n [(String, Node)]) -> Option<(Service, &
     } else {
         cx.ledger.all(at, Class::Approximated, "all requests");
     }
-    Some((service, at))
+    Some((first, at, None))
 }

@@ -158,6 +158,47 @@ fn both(left: &Any, right: &Any) -> Result<Any, &'static str> {
     Ok(out)
 }
 
+/// What stands behind a sample.
+pub(super) struct Flags {
+    pub(super) nocase: bool,
+    pub(super) kind: Option<Kind>,
+    /// `-m found`
+    pub(super) found: bool,
+    pub(super) values: Vec<String>,
+}
+
+/// Reads the flags and values behind a sample.
+pub(super) fn flags(words: &[String]) -> Result<Flags, &'static str> {
+    let mut out = Flags { nocase: false, kind: None, found: false, values: Vec::new() };
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        match word.as_str() {
+            "-i" if out.values.is_empty() => out.nocase = true,
+            "-n" if out.values.is_empty() => {}
+            "-m" if out.values.is_empty() => {
+                out.kind = Some(match rest.next().map(String::as_str) {
+                    Some("str") => Kind::Exact,
+                    Some("beg") => Kind::Begins,
+                    Some("end") => Kind::Ends,
+                    Some("sub") => Kind::Contains,
+                    Some("dir") => Kind::Folder,
+                    Some("dom") => Kind::Domain,
+                    Some("reg") => Kind::Regex,
+                    Some("found") => {
+                        out.found = true;
+                        continue;
+                    }
+                    _ => return Err("this way to compare has no counterpart"),
+                });
+            }
+            "-f" | "-M" | "-u" if out.values.is_empty() => return Err("values of a file: write them out"),
+            "--" if out.values.is_empty() => out.values.extend(rest.by_ref().cloned()),
+            value => out.values.push(value.to_owned()),
+        }
+    }
+    Ok(out)
+}
+
 /// `SAMPLE [FLAGS] VALUE…`
 fn test(words: &[String]) -> Result<Any, &'static str> {
     let (sample, rest) = words.split_first().ok_or("a test is missing")?;
@@ -167,31 +208,11 @@ fn test(words: &[String]) -> Result<Any, &'static str> {
         Some(_) => return Err("converters have no counterpart"),
         None => (sample.as_str(), false),
     };
-    let mut nocase = lower;
-    let mut kind = None;
-    let mut values = Vec::new();
-    let mut rest = rest.iter();
-    while let Some(word) = rest.next() {
-        match word.as_str() {
-            "-i" if values.is_empty() => nocase = true,
-            "-n" if values.is_empty() => {}
-            "-m" if values.is_empty() => {
-                kind = Some(match rest.next().map(String::as_str) {
-                    Some("str") => Kind::Exact,
-                    Some("beg") => Kind::Begins,
-                    Some("end") => Kind::Ends,
-                    Some("sub") => Kind::Contains,
-                    Some("dir") => Kind::Folder,
-                    Some("dom") => Kind::Domain,
-                    Some("reg") => Kind::Regex,
-                    _ => return Err("this way to compare has no counterpart"),
-                });
-            }
-            "-f" | "-M" | "-u" if values.is_empty() => return Err("values of a file: write them out"),
-            "--" if values.is_empty() => values.extend(rest.by_ref().cloned()),
-            value => values.push(value.to_owned()),
-        }
+    let flags = flags(rest)?;
+    if flags.found {
+        return Err("this way to compare has no counterpart");
     }
+    let (nocase, kind, values) = (lower || flags.nocase, flags.kind, flags.values);
     if sample == "ssl_fc" {
         return Ok(vec![Term { tls: Some(true), ..Term::default() }]);
     }

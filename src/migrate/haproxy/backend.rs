@@ -19,7 +19,6 @@ pub(super) struct Server<'a> {
 const VALUED: &[(&str, &str)] = &[
     ("minconn", "no queue that grows with the load"),
     ("maxqueue", "no queue"),
-    ("slowstart", "no slow start"),
     ("verify", "needs proxy_ssl"),
     ("sni", "needs proxy_ssl"),
     ("ca-file", "needs proxy_ssl"),
@@ -60,7 +59,8 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
     let has_servers = !servers.is_empty();
     let method = proxy.last("balance").and_then(|l| balance(cx, proxy, l));
     let name = if has_servers { cx.names.make(&proxy.section.name) } else { String::new() };
-    let sticky = sessions::convert(cx, proxy, &mut servers, &name);
+    let mut accepts = Vec::new();
+    let sticky = sessions::convert(cx, proxy, &mut servers, &name, &mut accepts);
     let strict = method
         .as_ref()
         .is_some_and(|m| matches!(m.words.first().map(String::as_str), Some("hash" | "random")));
@@ -75,6 +75,9 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
         }
         if server.peer.drain && sticky.is_none() {
             (server.peer.drain, server.peer.down) = (false, true);
+        }
+        if strict {
+            server.peer.slow_start = None;
         }
         if !server.check {
             // HAProxy takes out only what it checks.
@@ -95,7 +98,8 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
         cx.backends.insert(proxy.section.name.clone(), vec![Out::new(None, ["return", "503"])]);
         return;
     }
-    let upstream: Vec<Out> = extract(&mut lines, |l| l.words.first().is_some_and(|w| w.starts_with("check")));
+    let mut upstream: Vec<Out> = extract(&mut lines, |l| l.words.first().is_some_and(|w| w.starts_with("check")));
+    upstream.splice(0..0, accepts);
     if let Some(StickyKind::Session(s)) = sticky.as_ref().map(|s| &s.kind)
         && s.hides()
     {
@@ -178,6 +182,11 @@ fn parameters(cx: &Cx, server: &mut Server<'_>, words: &[String]) {
                     cx.account.dropped(line, &format!("{word} needs \"check\""));
                 }
             }
+            "slowstart" => match words.next().and_then(|t| values::time(t, 1)).filter(|ms| *ms < 1 << 31) {
+                Some(ms) if cx.can.slow_start => server.peer.slow_start = Some(values::shown(ms)),
+                Some(_) => cx.account.dropped(line, "slowstart: no slow start"),
+                None => cx.account.dropped(line, "slowstart: a time is expected"),
+            },
             "id" => {
                 words.next();
                 cx.account.exact(line, "id: a number for HAProxy's statistics");

@@ -2,9 +2,10 @@
 
 use super::super::model::{Line as Out, Location, Server};
 use super::acl::{Acls, Kind, Match, Term};
+use super::dispatch::Dispatch;
 use super::proxy::Proxy;
 use super::read::Line;
-use super::{Cx, http, values};
+use super::{Cx, http, mapped, values};
 
 /// A rule: when, and what then.
 struct Rule<'a> {
@@ -22,13 +23,10 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
         forwardfor(cx, proxy);
     }
     let acls = Acls::read(proxy);
-    for line in proxy.all().filter(|l| l.word(0) == "acl") {
-        match Acls::check(line) {
-            Ok(()) => cx.account.exact(line, ""),
-            Err(why) => cx.account.dropped(line, why),
-        }
-    }
-    let rules = rules(cx, proxy, &acls);
+    let general = needs_maps(proxy, &acls);
+    acl_lines(cx, proxy, general);
+    let headers = http::Headers::read(cx, proxy);
+    let rules = if general { Vec::new() } else { rules(cx, proxy, &acls) };
     let last = fallback(cx, proxy);
     http::options(cx, proxy);
     let mut lines = Vec::new();
@@ -36,11 +34,60 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
     if proxy.section.kind == "frontend" {
         http::location(cx, proxy, &mut Vec::new());
     }
+    let last = headers.on(&last);
+    let rules: Vec<Rule<'_>> = rules.into_iter().map(|r| Rule { then: headers.on(&r.then), ..r }).collect();
+    if general {
+        let listens: Vec<Out> = plain.into_iter().chain(tls.into_iter().filter(|_| cx.can.ssl)).collect();
+        if !listens.is_empty() {
+            mapped::server(cx, proxy, listens, &headers, &last, lines);
+        }
+        return;
+    }
     if !plain.is_empty() {
         servers(cx, proxy, &plain, &rules, &last, &lines, false);
     }
     if !tls.is_empty() && cx.can.ssl {
         servers(cx, proxy, &tls, &rules, &last, &lines, true);
+    }
+}
+
+/// The stages of the rules that answer or choose, in HAProxy's order.
+pub(super) const STAGES: [&str; 3] = ["http-request", "redirect", "use_backend"];
+
+/// Whether a line chooses by a condition; those that change headers are others.
+pub(super) fn chooses(line: &Line) -> bool {
+    STAGES.contains(&line.word(0)) && !(line.word(0) == "http-request" && line.word(1).ends_with("-header"))
+}
+
+/// The words from `if` or `unless` on.
+pub(super) fn condition(line: &Line) -> &[String] {
+    let at = line.words.iter().position(|w| matches!(w.as_str(), "if" | "unless"));
+    line.from(at.unwrap_or(line.words.len()))
+}
+
+/// Whether a condition asks what names and locations do not tell, and maps do.
+fn needs_maps(proxy: &Proxy<'_>, acls: &Acls<'_>) -> bool {
+    let mut dispatch = Dispatch::new(proxy, "probe");
+    let mut needs =
+        |l: &&Line| acls.condition(condition(l)).is_err() && dispatch.condition(condition(l)).is_ok();
+    proxy.own().filter(|l| chooses(l)).any(|l| needs(&l))
+}
+
+/// What becomes of the `acl` lines.
+fn acl_lines(cx: &Cx, proxy: &Proxy<'_>, general: bool) {
+    let mut dispatch = Dispatch::new(proxy, "probe");
+    for line in proxy.all().filter(|l| l.word(0) == "acl") {
+        let own = if general { dispatch.test(line.from(2)).map(|_| ()) } else { Acls::check(line) };
+        let name = line.word(1);
+        let asks = |l: &&Line| condition(l).iter().any(|w| w.trim_start_matches('!') == name);
+        match own {
+            Ok(()) => cx.account.exact(line, ""),
+            Err(_) if !proxy.own().any(|l| asks(&l)) => cx.account.exact(line, "no rule asks it"),
+            Err(_) if dispatch.test(line.from(2)).is_ok() => {
+                cx.account.exact(line, "in the rules that ask it");
+            }
+            Err(why) => cx.account.dropped(line, why),
+        }
     }
 }
 
@@ -107,7 +154,7 @@ fn binds(cx: &Cx, proxy: &Proxy<'_>) -> (Vec<Out>, Vec<Out>) {
 /// HAProxy's order: the rules of http-request, then redirects, then backends.
 fn rules<'a>(cx: &mut Cx, proxy: &Proxy<'a>, acls: &Acls<'_>) -> Vec<Rule<'a>> {
     let mut out = Vec::new();
-    for stage in ["http-request", "redirect", "use_backend"] {
+    for stage in STAGES {
         for line in proxy.own().filter(|l| l.word(0) == stage) {
             let Some((then, rest)) = action(cx, line) else { continue };
             match acls.condition(rest) {
@@ -129,7 +176,7 @@ fn rules<'a>(cx: &mut Cx, proxy: &Proxy<'a>, acls: &Acls<'_>) -> Vec<Rule<'a>> {
 }
 
 /// What a rule does, and its words from the condition on.
-fn action<'a>(cx: &Cx, line: &'a Line) -> Option<(Vec<Out>, &'a [String])> {
+pub(super) fn action<'a>(cx: &Cx, line: &'a Line) -> Option<(Vec<Out>, &'a [String])> {
     let start =
         line.words.iter().position(|w| matches!(w.as_str(), "if" | "unless")).unwrap_or(line.words.len());
     let rest = line.from(start);

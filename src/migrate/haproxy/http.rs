@@ -2,6 +2,7 @@
 
 use super::super::model::Line as Out;
 use super::super::report::Class;
+use super::dispatch::Dispatch;
 use super::proxy::Proxy;
 use super::read::Line;
 use super::{Cx, values};
@@ -79,8 +80,10 @@ fn headers(cx: &Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
         let (rule, action) = (line.word(0), line.word(1));
         let condition = line.words.iter().any(|w| matches!(w.as_str(), "if" | "unless"));
         match (rule, action) {
-            ("http-request" | "http-response", _) if condition && action.ends_with("-header") => {
-                cx.account.dropped(line, "a header on a condition has no counterpart");
+            ("http-request" | "http-response", _)
+                if condition && action.ends_with("-header") && proxy.section.kind != "frontend" =>
+            {
+                cx.account.dropped(line, "a header on a condition is read in frontends");
             }
             ("http-request", "set-header") if proxy.section.kind != "frontend" => {
                 let (name, value) = (line.word(2), values::format(line.word(3)));
@@ -120,11 +123,112 @@ fn headers(cx: &Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
                     None => cx.account.dropped(line, "no variable has this"),
                 }
             }
+            ("http-request" | "http-response", word)
+                if word.ends_with("-header") && proxy.section.kind == "frontend" => {}
             ("http-request" | "http-response", word) if word.ends_with("-header") => {
-                cx.account.dropped(line, "say it in the backends");
+                cx.account.dropped(line, "no counterpart, or no header's name");
             }
             _ => {}
         }
+    }
+}
+
+/// The headers that a frontend sets, for the places that it leads to.
+pub(super) struct Headers<'a> {
+    /// With the line that says it.
+    lines: Vec<(&'a Line, Out)>,
+}
+
+impl<'a> Headers<'a> {
+    pub(super) fn read(cx: &mut Cx, proxy: &Proxy<'a>) -> Self {
+        let mut out = Self { lines: Vec::new() };
+        if proxy.section.kind != "frontend" {
+            return out;
+        }
+        let mut dispatch = Dispatch::new(proxy, &format!("{}_headers", proxy.section.name));
+        for (i, line) in proxy.own().filter(|l| l.word(1).ends_with("-header")).enumerate() {
+            let (rule, action, name) = (line.word(0), line.word(1), line.word(2));
+            let value = values::format(line.word(3)).filter(|v| !v.is_empty());
+            let value = if action == "del-header" { Some(String::new()) } else { value };
+            let Some(value) = value.filter(|_| is_name(name)) else {
+                cx.account.dropped(line, "no variable has this");
+                continue;
+            };
+            let words = super::frontend::condition(line);
+            let conditional = !words.is_empty();
+            let value = if conditional {
+                let field = name.to_ascii_lowercase().replace('-', "_");
+                let own = match (rule, action) {
+                    ("http-request", "set-header" | "del-header") => format!("$http_{field}"),
+                    ("http-response", "add-header") => String::new(),
+                    _ => {
+                        cx.account.dropped(line, "this on a condition has no counterpart");
+                        continue;
+                    }
+                };
+                let step = format!("value{i}");
+                match dispatch.condition(words) {
+                    Ok(any) => {
+                        cx.account.exact(line, "");
+                        let maps = dispatch.maps(&step, &[(any, value)], &own);
+                        cx.model.http.extend(maps);
+                    }
+                    Err(why) => {
+                        cx.account.dropped(line, why);
+                        continue;
+                    }
+                }
+                dispatch.variable(&step)
+            } else {
+                cx.account.exact(line, "");
+                value
+            };
+            let cite = Some(line.place);
+            match (rule, action) {
+                ("http-request", "set-header" | "del-header") => {
+                    out.lines.push((line, Out::new(cite, ["proxy_set_header", name, &value])));
+                }
+                ("http-response", "del-header") => {
+                    out.lines.push((line, Out::new(cite, ["proxy_hide_header", name])))
+                }
+                ("http-response", "set-header" | "add-header") => {
+                    if action == "set-header" {
+                        out.lines.push((line, Out::new(cite, ["proxy_hide_header", name])));
+                    }
+                    out.lines.push((line, Out::new(cite, ["add_header", name, &value, "always"])));
+                }
+                _ => cx.account.dropped(line, "no counterpart"),
+            }
+        }
+        // Before the maps that use them: nginx does not mind, a reader does.
+        let asked = dispatch.asked();
+        cx.model.http.splice(0..0, asked);
+        out
+    }
+
+    /// The lines of a location with the headers; what the backend says itself comes later and holds.
+    pub(super) fn on(&self, lines: &[Out]) -> Vec<Out> {
+        if !lines.iter().any(|l| l.words.first().is_some_and(|w| w == "proxy_pass")) {
+            return lines.to_vec();
+        }
+        let same = |a: &Out, b: &Out| {
+            let is = |i: usize| match (a.words.get(i), b.words.get(i)) {
+                (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+                _ => false,
+            };
+            is(0) && is(1) && a.words.first().is_some_and(|w| w != "add_header")
+        };
+        let mut out: Vec<Out> = lines.to_vec();
+        for (_, line) in &self.lines {
+            let own = lines.iter().find(|l| same(l, line));
+            // The Host that is passed on by itself gives way.
+            let default = own.is_some_and(|l| l.cite.is_none());
+            if own.is_none() || default {
+                out.retain(|l| !same(l, line) || l.cite.is_some());
+                out.insert(out.len().saturating_sub(1), line.clone());
+            }
+        }
+        out
     }
 }
 

@@ -3,9 +3,11 @@
 mod account;
 mod acl;
 mod backend;
+mod dispatch;
 mod frontend;
 mod global;
 mod http;
+mod mapped;
 mod proxy;
 mod read;
 mod sessions;

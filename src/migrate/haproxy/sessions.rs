@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::super::ids;
-use super::super::model::{Cookie, LONGEST_ROUTE, Session, Sticky, StickyKind};
+use super::super::model::{Cookie, LONGEST_ROUTE, Line as Out, Session, Sticky, StickyKind};
 use super::super::report::{Fate, Sessions};
 use super::backend::Server;
 use super::proxy::Proxy;
@@ -15,9 +15,10 @@ pub(super) fn convert(
     proxy: &Proxy<'_>,
     servers: &mut [Server<'_>],
     upstream: &str,
+    accepts: &mut Vec<Out>,
 ) -> Option<Sticky> {
     let line = proxy.last("cookie");
-    let sticky = line.and_then(|l| cookie(cx, proxy, l, servers, upstream));
+    let sticky = line.and_then(|l| cookie(cx, proxy, l, servers, upstream, accepts));
     if line.is_none() {
         for server in servers.iter().filter(|s| s.cookie.is_some()) {
             cx.account.exact(server.line, "cookie: without a \"cookie\" line it says nothing");
@@ -39,6 +40,9 @@ struct Said<'a> {
     idle: Option<u64>,
     life: Option<u64>,
     samesite: Option<&'a str>,
+    nocache: bool,
+    postonly: bool,
+    preserve: bool,
 }
 
 fn said<'a>(cx: &Cx, line: &'a Line) -> Option<Said<'a>> {
@@ -55,11 +59,9 @@ fn said<'a>(cx: &Cx, line: &'a Line) -> Option<Said<'a>> {
             "httponly" => said.httponly = true,
             "secure" => said.secure = true,
             "dynamic" => said.dynamic = true,
-            "nocache" => cx.account.dropped(line, "nocache: no \"Cache-control: private\" beside the cookie"),
-            "postonly" => cx.account.dropped(line, "postonly: the cookie comes with any method"),
-            "preserve" => {
-                cx.account.dropped(line, "preserve: a cookie of the backend's does not hold ours back")
-            }
+            "nocache" => said.nocache = true,
+            "postonly" => said.postonly = true,
+            "preserve" => said.preserve = true,
             "domain" => match words.next() {
                 Some(d) if said.domain.is_none() && plain(d) => said.domain = Some(d),
                 _ => cx.account.dropped(line, "domain: one domain, without special characters"),
@@ -95,6 +97,7 @@ fn cookie(
     line: &Line,
     servers: &mut [Server<'_>],
     upstream: &str,
+    accepts: &mut Vec<Out>,
 ) -> Option<Sticky> {
     let name = line.word(1);
     if !plain(name) || name.contains('=') {
@@ -138,18 +141,29 @@ fn cookie(
     let dated = said.idle.is_some() || said.life.is_some();
     let mode = said.mode;
     let flags = said.httponly || said.secure || said.samesite.is_some();
+    let wanted = said.samesite;
+    let samesite = wanted.filter(|s| ["strict", "lax", "none"].contains(&s.to_ascii_lowercase().as_str()));
+    if samesite.is_none() && wanted.is_some() {
+        cx.account.dropped(line, "SameSite: Strict, Lax or None is expected");
+    }
+    let rules = [(said.nocache, "nocache"), (said.postonly, "postonly"), (said.preserve, "preserve")];
+    let rules: Vec<&str> = rules.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
     let short = servers.iter().all(|s| s.peer.id.as_ref().is_none_or(|id| id.len() <= LONGEST_ROUTE));
-    let nginx = flags && mode == Some("insert") && !dated && short;
+    let insert = mode == Some("insert");
+    let nginx = flags && insert && !dated && short && !cx.can.session_flags;
+    let ruled = cx.can.session_rules && insert && !nginx;
+    if !rules.is_empty() && !ruled {
+        let note = format!(
+            "{}: the cookie comes with any method, beside the backend's, and may be kept by caches",
+            rules.join(", ")
+        );
+        cx.account.dropped(line, &note);
+    }
     let kind = if nginx {
         let note = "nginx's \"sticky cookie\" for the attributes' sake: it is sent with every answer";
         cx.account.approximated(line, note);
         if said.indirect {
             cx.account.dropped(line, "indirect: the backend sees the cookie");
-        }
-        let samesite =
-            said.samesite.filter(|s| ["strict", "lax", "none"].contains(&s.to_ascii_lowercase().as_str()));
-        if samesite.is_none() && said.samesite.is_some() {
-            cx.account.dropped(line, "SameSite: Strict, Lax or None is expected");
         }
         StickyKind::Cookie(Cookie {
             name: name.to_owned(),
@@ -161,12 +175,22 @@ fn cookie(
             samesite: samesite.map(str::to_owned),
         })
     } else {
-        if flags {
+        if flags && !(cx.can.session_flags && insert) {
             let why = "httponly, secure, attr: such a cookie has no attributes here";
             cx.account.dropped(line, why);
         }
         let mut session = Session::insert(name);
+        if cx.can.session_flags && insert {
+            (session.secure, session.httponly) = (said.secure, said.httponly);
+            session.samesite = samesite.map(str::to_ascii_lowercase);
+        }
+        if ruled {
+            (session.nocache, session.postonly) = (said.nocache, said.postonly);
+            session.preserve = said.preserve;
+        }
+        session.always = cx.can.session_always && insert;
         match mode {
+            Some("insert") if session.always => {}
             Some("insert") => {
                 cx.account.approximated(line, "answers with a status of 400 and above bring no cookie")
             }
@@ -188,16 +212,18 @@ fn cookie(
         }
         StickyKind::Session(session)
     };
-    let (fate, why) = if dated {
-        (
-            Fate::Lost,
-            format!(
-                "HAProxy's dates in \"{name}\" are written otherwise: each session is balanced anew once"
-            ),
-        )
+    let (fate, why) = if dated && !cx.can.accept {
+        let why = format!(
+            "HAProxy's dates in \"{name}\" are written otherwise: each session is balanced anew once"
+        );
+        (Fate::Lost, why)
     } else {
         (Fate::KeptByAlias, format!("cookie \"{name}\": each server has the value that HAProxy gave it"))
     };
+    if dated && cx.can.accept {
+        // HAProxy's dates are read, and ours written in their place.
+        accepts.push(Out::new(Some(line.place), ["sticky_accept".to_owned(), "haproxy".to_owned(), format!("cookie={name}")]));
+    }
     cx.model.sessions.push(Sessions { upstream: upstream.to_owned(), fate, why });
     Some(Sticky { cite: Some(line.place), kind })
 }

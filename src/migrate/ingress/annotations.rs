@@ -63,13 +63,29 @@ const DEFAULTS: &[(&str, &[&str])] = &[
 ];
 
 /// Annotations without which somebody would get in who must not.
-const GUARDS: &[&str] = &["auth-type", "auth-url", "auth-tls-secret", "auth-tls-verify-client", "enable-modsecurity", "enable-global-auth"];
+const GUARDS: &[&str] = &[
+    "auth-type",
+    "auth-url",
+    "auth-tls-secret",
+    "auth-tls-verify-client",
+    "enable-modsecurity",
+    "enable-global-auth",
+];
 
 /// Those that stand beside others and are spoken for with them.
 const BESIDE: &[&str] = &[
-    "session-cookie-name", "session-cookie-path", "session-cookie-domain", "session-cookie-expires",
-    "session-cookie-max-age", "session-cookie-samesite", "session-cookie-secure", "session-cookie-change-on-failure",
-    "affinity-mode", "affinity-canary-behavior", "permanent-redirect-code", "temporal-redirect-code",
+    "session-cookie-name",
+    "session-cookie-path",
+    "session-cookie-domain",
+    "session-cookie-expires",
+    "session-cookie-max-age",
+    "session-cookie-samesite",
+    "session-cookie-secure",
+    "session-cookie-change-on-failure",
+    "affinity-mode",
+    "affinity-canary-behavior",
+    "permanent-redirect-code",
+    "temporal-redirect-code",
 ];
 
 pub(super) fn read<'n>(cx: &mut Cx<'n>, ingress: &'n Node) -> Settings<'n> {
@@ -79,7 +95,10 @@ pub(super) fn read<'n>(cx: &mut Cx<'n>, ingress: &'n Node) -> Settings<'n> {
         return out;
     };
     let of = |name: &str| {
-        all.fields().iter().find(|(k, _)| k.strip_prefix(PREFIX) == Some(name)).and_then(|(_, n)| text(n).map(|t| (n, t)))
+        all.fields()
+            .iter()
+            .find(|(k, _)| k.strip_prefix(PREFIX) == Some(name))
+            .and_then(|(_, n)| text(n).map(|t| (n, t)))
     };
     for (name, words) in DEFAULTS {
         if of(name).is_none() {
@@ -138,13 +157,17 @@ fn one<'n>(
             if value.is_empty() || value.contains(['\n', '\r']) {
                 return cx.ledger.dropped(node, "this cannot be a key");
             }
-            cx.ledger.approximated(node, "another ring than the controller's: each client changes its server once");
+            cx.ledger.approximated(
+                node,
+                "another ring than the controller's: each client changes its server once",
+            );
             out.method = Some(Line::new(cite, ["hash", value, "consistent"]));
         }
         "load-balance" => match value {
             "round_robin" => cx.ledger.exact(node, ""),
             "ewma" if out.method.is_none() => {
-                let words: &[&str] = if cx.can.least_time { &["least_time", "header"] } else { &["least_conn"] };
+                let words: &[&str] =
+                    if cx.can.least_time { &["least_time", "header"] } else { &["least_conn"] };
                 cx.ledger.approximated(node, "the least loaded server, measured otherwise");
                 out.method = Some(Line::new(cite, words.iter().copied()));
             }
@@ -168,13 +191,17 @@ fn one<'n>(
         }
         "app-root" if value.starts_with('/') => {
             cx.ledger.exact(node, "");
-            out.app_root = Some(Line::new(cite, ["return".to_owned(), "302".to_owned(), format!("$scheme://$http_host{value}")]));
+            out.app_root = Some(Line::new(
+                cite,
+                ["return".to_owned(), "302".to_owned(), format!("$scheme://$http_host{value}")],
+            ));
         }
         "whitelist-source-range" | "allowlist-source-range" => {
             let nets: Vec<&str> = value.split(',').map(str::trim).filter(|n| !n.is_empty()).collect();
             let bad = nets.iter().any(|n| crate::values::cidr(n.as_bytes()).is_none());
             if bad {
-                cx.ledger.dropped(node, "not all of these are networks: nobody gets in until you say who may");
+                cx.ledger
+                    .dropped(node, "not all of these are networks: nobody gets in until you say who may");
             } else {
                 cx.ledger.exact(node, "");
                 out.lines.extend(nets.iter().map(|n| Line::new(cite, ["allow", n])));
@@ -184,7 +211,8 @@ fn one<'n>(
         "denylist-source-range" => {
             let nets: Vec<&str> = value.split(',').map(str::trim).filter(|n| !n.is_empty()).collect();
             if nets.iter().any(|n| crate::values::cidr(n.as_bytes()).is_none()) {
-                cx.ledger.dropped(node, "not all of these are networks: nobody gets in until you say who may");
+                cx.ledger
+                    .dropped(node, "not all of these are networks: nobody gets in until you say who may");
                 out.lines.push(Line::new(cite, ["deny", "all"]));
             } else {
                 cx.ledger.exact(node, "");
@@ -208,8 +236,9 @@ fn one<'n>(
             };
             let status = code.map_or(default, |(_, c)| c);
             let known = matches!(status, "301" | "302" | "303" | "307" | "308");
-            for (n, _) in code {
-                if known { cx.ledger.exact(n, "") } else { cx.ledger.dropped(n, "a status of a redirect is expected") }
+            if let Some((n, _)) = code {
+                let class = if known { Class::Exact } else { Class::Dropped };
+                cx.ledger.mark(n, class, if known { "" } else { "a status of a redirect is expected" });
             }
             cx.ledger.exact(node, "");
             out.answer = Some(Line::new(cite, ["return", if known { status } else { default }, value]));
@@ -310,8 +339,14 @@ fn affinity<'n>(
 ) {
     out.affinity = Some(node);
     cx.ledger.exact(node, "");
-    let plain = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic() && !br#"$;,"'\{}="#.contains(&b));
-    let mut cookie = Cookie { name: "INGRESSCOOKIE".to_owned(), path: Some("/".to_owned()), httponly: true, ..Cookie::default() };
+    let plain =
+        |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic() && !br#"$;,"'\{}="#.contains(&b));
+    let mut cookie = Cookie {
+        name: "INGRESSCOOKIE".to_owned(),
+        path: Some("/".to_owned()),
+        httponly: true,
+        ..Cookie::default()
+    };
     if let Some((n, name)) = of("session-cookie-name") {
         if plain(name) {
             cx.ledger.exact(n, "");
@@ -377,10 +412,18 @@ fn affinity<'n>(
     }
     if let Some((n, mode)) = of("affinity-mode") {
         out.persistent = mode == "persistent";
-        if matches!(mode, "persistent" | "balanced") { cx.ledger.exact(n, "") } else { cx.ledger.dropped(n, "balanced or persistent is expected") }
+        if matches!(mode, "persistent" | "balanced") {
+            cx.ledger.exact(n, "")
+        } else {
+            cx.ledger.dropped(n, "balanced or persistent is expected")
+        }
     }
     if let Some((n, mode)) = of("affinity-canary-behavior") {
-        if mode == "legacy" { cx.ledger.exact(n, "") } else { cx.ledger.dropped(n, "who goes to the canary is chosen for each request") }
+        if mode == "legacy" {
+            cx.ledger.exact(n, "")
+        } else {
+            cx.ledger.dropped(n, "who goes to the canary is chosen for each request")
+        }
     }
     if !out.persistent {
         cx.ledger.approximated(node, "the cookie comes with every answer, not only with the first");

@@ -29,7 +29,9 @@ impl Service {
             cx.ledger.give_up(backend, "a service with a port is expected: nothing else can be passed to");
             return None;
         };
-        let fit = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+        let fit = |t: &str| {
+            !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+        };
         if !fit(name) || !fit(port) || !fit(namespace) {
             cx.ledger.give_up(backend, "this cannot be the name of a service");
             return None;
@@ -70,7 +72,10 @@ pub(super) fn upstream<'n>(
             method: settings.method.clone(),
             sticky,
             peers,
-            lines: vec![Line::new(None, ["keepalive", "320"]), Line::new(None, ["keepalive_requests", "10000"])],
+            lines: vec![
+                Line::new(None, ["keepalive", "320"]),
+                Line::new(None, ["keepalive_requests", "10000"]),
+            ],
         });
     }
     cx.made.insert(key, name.clone());
@@ -91,7 +96,10 @@ fn sticky(
     let (fate, why) = if persistent {
         (Fate::KeptByAlias, "each pod has the controller's name for it")
     } else {
-        (Fate::Lost, "the controller's names are not known without its memory: each session is balanced anew once")
+        (
+            Fate::Lost,
+            "the controller's names are not known without its memory: each session is balanced anew once",
+        )
     };
     let why = format!("cookie \"{}\": {why}", cookie.name);
     cx.model.sessions.push(Sessions { upstream: name.to_owned(), fate, why });
@@ -132,7 +140,9 @@ fn peers<'n>(cx: &mut Cx<'n>, service: &Service, settings: &Settings<'n>, cite: 
         for object in cx.cluster.endpoints.iter().filter(|e| service.is(e, &["metadata", "name"])) {
             for subset in object.get("subsets").map_or(&[][..], Node::items) {
                 let ports: Vec<&Node> = subset.get("ports").map_or(&[][..], Node::items).iter().collect();
-                let Some(port) = ports.iter().find(|p| takes(p)).and_then(|p| said(p, &["port"])?.parse().ok()) else {
+                let Some(port) =
+                    ports.iter().find(|p| takes(p)).and_then(|p| said(p, &["port"])?.parse().ok())
+                else {
                     continue;
                 };
                 for address in subset.get("addresses").map_or(&[][..], Node::items) {
@@ -144,7 +154,8 @@ fn peers<'n>(cx: &mut Cx<'n>, service: &Service, settings: &Settings<'n>, cite: 
         let label = ["metadata", "labels", "kubernetes.io/service-name"];
         for object in cx.cluster.slices.iter().filter(|e| service.is(e, &label)) {
             let ports = object.get("ports").map_or(&[][..], Node::items);
-            let Some(port) = ports.iter().find(|p| takes(p)).and_then(|p| said(p, &["port"])?.parse().ok()) else {
+            let Some(port) = ports.iter().find(|p| takes(p)).and_then(|p| said(p, &["port"])?.parse().ok())
+            else {
                 continue;
             };
             for endpoint in object.get("endpoints").map_or(&[][..], Node::items) {
@@ -200,7 +211,8 @@ fn mark(cx: &mut Cx<'_>, node: &Node, class: Class, note: &str) {
 fn port(service: Option<&Node>, wanted: &str) -> (Option<u16>, Option<String>) {
     let number = wanted.parse::<u16>().ok().filter(|p| *p > 0);
     let ports = service.and_then(|s| at(s, &["spec", "ports"])).map_or(&[][..], Node::items);
-    let found = ports.iter().find(|p| said(p, &["name"]) == Some(wanted) || said(p, &["port"]) == Some(wanted));
+    let found =
+        ports.iter().find(|p| said(p, &["name"]) == Some(wanted) || said(p, &["port"]) == Some(wanted));
     match found {
         Some(port) => {
             let own = said(port, &["port"]).and_then(|p| p.parse().ok());

@@ -8,7 +8,7 @@ use super::{Cx, at};
 const PREFIX: &str = "nginx.ingress.kubernetes.io/canary";
 
 /// What a canary's annotations say.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Canary<'n> {
     weight: Option<&'n Node>,
     /// Percent.
@@ -21,11 +21,8 @@ pub(super) struct Canary<'n> {
 /// The canary of an Ingress; `None`: it is none.
 pub(super) fn read<'n>(cx: &mut Cx<'n>, ingress: &'n Node) -> Option<Canary<'n>> {
     let all = at(ingress, &["metadata", "annotations"])?;
-    let fields: Vec<(&'n str, &'n Node, &'n str)> = all
-        .fields()
-        .iter()
-        .filter_map(|(k, n)| Some((k.strip_prefix(PREFIX)?, n, text(n)?)))
-        .collect();
+    let fields: Vec<(&'n str, &'n Node, &'n str)> =
+        all.fields().iter().filter_map(|(k, n)| Some((k.strip_prefix(PREFIX)?, n, text(n)?))).collect();
     let of = |name: &str| fields.iter().find(|(k, ..)| *k == name).map(|(_, n, t)| (*n, *t));
     let (n, on) = of("")?;
     if on != "true" {
@@ -34,7 +31,8 @@ pub(super) fn read<'n>(cx: &mut Cx<'n>, ingress: &'n Node) -> Option<Canary<'n>>
     }
     cx.ledger.exact(n, "");
     let mut out = Canary::default();
-    let token = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let token =
+        |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     let total = of("-weight-total").and_then(|(n, t)| {
         cx.ledger.exact(n, "");
         t.parse::<f64>().ok().filter(|n| *n > 0.0)

@@ -66,7 +66,8 @@ pub(super) fn convert(inputs: &[Input], can: Can, report: &mut Report) -> Result
     }
     let mut objects = Vec::new();
     documents.iter().for_each(|d| flatten(d, &mut objects));
-    let ingresses: Vec<&Node> = objects.iter().copied().filter(|o| said(o, &["kind"]) == Some("Ingress")).collect();
+    let ingresses: Vec<&Node> =
+        objects.iter().copied().filter(|o| said(o, &["kind"]) == Some("Ingress")).collect();
     if ingresses.is_empty() {
         let place = Place { file: 0, line: 1, column: 1 };
         return Err(Problem::new(inputs, place, "no manifest of the kind \"Ingress\" is here"));
@@ -92,7 +93,7 @@ pub(super) fn convert(inputs: &[Input], can: Can, report: &mut Report) -> Result
         }
     }
     routes::convert(&mut cx, &ingresses);
-    for object in &objects {
+    for object in objects.iter().copied().chain(&documents) {
         quiet(&mut cx, object);
     }
     for root in &documents {
@@ -134,7 +135,16 @@ fn quiet(cx: &mut Cx<'_>, object: &Node) {
     }
     match said(object, &["kind"]) {
         Some("Service") => {
-            for key in ["selector", "type", "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "ports", "internalTrafficPolicy"] {
+            for key in [
+                "selector",
+                "type",
+                "clusterIP",
+                "clusterIPs",
+                "ipFamilies",
+                "ipFamilyPolicy",
+                "ports",
+                "internalTrafficPolicy",
+            ] {
                 if let Some(n) = at(object, &["spec", key]) {
                     cx.ledger.all(n, Class::Exact, "a matter of the cluster");
                 }

@@ -47,8 +47,7 @@ pub(super) fn convert<'n>(cx: &mut Cx<'n>, ingresses: &[&'n Node]) {
                         cx.ledger.give_up(path.node, "a canary of one path is read");
                         continue;
                     }
-                    let canary = canary::read(cx, ingress).unwrap_or_default();
-                    canaries.insert((path.host, path.path), (path.service, canary, path.node));
+                    canaries.insert((path.host, path.path), (path.service, canary.clone(), path.node));
                 }
                 annotations::read(cx, ingress);
                 break_canary(cx, ingress);
@@ -252,9 +251,13 @@ fn location(
     }
     for upstream in upstreams {
         let sticky = cx.model.upstreams.iter().find(|u| u.name == upstream).and_then(|u| u.sticky.as_ref());
-        let hides = matches!(sticky.map(|s| &s.kind), Some(super::super::model::StickyKind::Session(s)) if s.hides());
+        let hides =
+            matches!(sticky.map(|s| &s.kind), Some(super::super::model::StickyKind::Session(s)) if s.hides());
         if hides {
-            lines.push(Line::new(None, ["session_sticky_hide_cookie".to_owned(), format!("upstream={upstream}")]));
+            lines.push(Line::new(
+                None,
+                ["session_sticky_hide_cookie".to_owned(), format!("upstream={upstream}")],
+            ));
         }
     }
     let scheme = if settings.secure_backend { "https" } else { "http" };
