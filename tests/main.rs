@@ -28,6 +28,8 @@ mod health_sessions;
 mod learned;
 mod lint;
 mod migrate;
+mod migrate_out;
+mod migrate_pins;
 mod moves;
 mod mutations;
 mod pins;

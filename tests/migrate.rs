@@ -12,7 +12,7 @@ use crate::support::origin::Origin;
 use crate::support::skipped;
 
 /// Runs `tenrec migrate` on a text.
-fn migrate(from: &str, text: &str, more: &[&str]) -> Output {
+pub(crate) fn migrate(from: &str, text: &str, more: &[&str]) -> Output {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("input"), text).unwrap();
     let mut command = Command::new(Program::Tenrec.path());
@@ -21,7 +21,7 @@ fn migrate(from: &str, text: &str, more: &[&str]) -> Output {
 }
 
 /// The output on a port of the kernel's, started.
-fn run(from: &str, text: &str) -> Daemon {
+pub(crate) fn run(from: &str, text: &str) -> Daemon {
     let out = migrate(from, text, &[]);
     let conf = String::from_utf8(out.stdout).unwrap();
     assert!(conf.contains("listen 8080"), "{conf}{}", String::from_utf8_lossy(&out.stderr));
@@ -90,11 +90,11 @@ fn what_is_missing_or_unknown_is_said() {
 }
 
 /// A frontend for services that documents show without one.
-const FRONT: &str =
+pub(crate) const FRONT: &str =
     "frontend front\n    mode http\n    timeout client 5s\n    bind 127.0.0.1:%%PORT%%\n    default_backend ";
 
 /// The service of a fixture with the origins' addresses, behind [`FRONT`].
-fn service(text: &str, name: &str, addresses: &[(&str, &Origin)]) -> String {
+pub(crate) fn service(text: &str, name: &str, addresses: &[(&str, &Origin)]) -> String {
     let mut text = text.to_owned();
     if !text.contains("backend") {
         text = format!("backend {name}\n{text}");
@@ -112,12 +112,12 @@ fn service(text: &str, name: &str, addresses: &[(&str, &Origin)]) -> String {
 }
 
 /// The same service on tenrec, and on HAProxy where there is one that takes it.
-fn beside(text: &str) -> (Option<Haproxy>, Daemon) {
+pub(crate) fn beside(text: &str) -> (Option<Haproxy>, Daemon) {
     (Haproxy::start(text), run("haproxy", &text.replace("127.0.0.1:%%PORT%%", ":8080")))
 }
 
 /// What a visitor sees: the backend, the cookie, and the backends of the visits after it.
-fn visit(port: u16, cookie: &str) -> (String, Option<String>, Vec<String>) {
+pub(crate) fn visit(port: u16, cookie: &str) -> (String, Option<String>, Vec<String>) {
     let first = get(port, "/");
     let pin = first.cookie(cookie);
     let fields = pin.as_ref().map_or(String::new(), |p| format!("Cookie: {p}\r\n"));
@@ -126,7 +126,7 @@ fn visit(port: u16, cookie: &str) -> (String, Option<String>, Vec<String>) {
 }
 
 /// An origin that starts a session of its own.
-fn sessions(body: &str, cookie: &'static str) -> Origin {
+pub(crate) fn sessions(body: &str, cookie: &'static str) -> Origin {
     let body = body.to_owned();
     Origin::new(move |request, out| {
         let set = if request.header("Cookie").is_some_and(|c| c.contains(cookie)) {

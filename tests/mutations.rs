@@ -79,6 +79,34 @@ fn corpus() -> Vec<Vec<u8>> {
     texts.iter().map(|t| String::from_utf8_lossy(t).replace(".example.com", ".0.0.1").into_bytes()).collect()
 }
 
+/// The fixtures of another system.
+fn foreign(system: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/migrate").join(system);
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.retain(|p| p.extension().is_some_and(|e| e == "in"));
+    paths.sort();
+    paths.iter().map(|p| std::fs::read(p).unwrap()).collect()
+}
+
+#[test]
+fn other_systems_files_that_are_changed_end_in_an_output_or_a_place() {
+    let systems: [(&str, fn(&[u8])); 9] = [
+        ("haproxy", |text| properties::migrate("haproxy", text)),
+        ("fgw", |text| properties::migrate("fgw", text)),
+        ("sticky-ng", |text| properties::migrate("sticky-ng", text)),
+        ("plus", |text| properties::migrate("plus", text)),
+        ("ingress-nginx", |text| properties::migrate("ingress-nginx", text)),
+        ("aliyun", |text| properties::migrate("aliyun", text)),
+        ("tencent", |text| properties::migrate("tencent", text)),
+        ("f5", |text| properties::migrate("f5", text)),
+        ("to-nginx", |text| properties::migrate("to-nginx", text)),
+    ];
+    for (system, property) in systems {
+        let corpus = foreign(system);
+        check(25, property, move |rng, _| mutated(rng, &corpus));
+    }
+}
+
 /// Where the words of a text begin and end.
 fn words(text: &[u8]) -> Vec<(usize, usize)> {
     let is_word = |b: u8| !b.is_ascii_whitespace() && !matches!(b, b';' | b'{' | b'}');

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tenrec::compile::{self, Loaded};
 use tenrec::diag::{Diags, SourceMap, render_nginx};
+use tenrec::migrate::{Can, Dialect, Input, convert, to_nginx};
 use tenrec::plan::{PeerId, Upstream};
 use tenrec::sticky::{Answer, Change, hide, read};
 use tenrec::syntax;
@@ -60,6 +61,27 @@ fn folder() -> std::path::PathBuf {
 #[allow(dead_code, reason = "a fuzzer ends without notice")]
 pub fn clean() {
     let _ = std::fs::remove_dir_all(folder());
+}
+
+/// Another system's file (`to-nginx`: one of ours that goes out): an output and a report, or a message that names a
+/// place inside of the input.
+pub fn migrate(system: &str, text: &[u8]) {
+    let inputs = [Input { name: "input".to_owned(), bytes: text.to_vec() }];
+    let done = match Dialect::named(system) {
+        Some(dialect) => convert(dialect, &inputs, Can::default(), Path::new("/")),
+        None => to_nginx(&inputs, Can::default()),
+    };
+    let lines = text.iter().filter(|b| **b == b'\n').count() as u32 + 2;
+    match done {
+        Ok(done) => {
+            assert!(!done.report.rows.is_empty(), "an output of nothing");
+            assert!(done.report.rows.iter().all(|r| r.place.line >= 1 && r.place.line <= lines));
+        }
+        Err(problem) => {
+            assert!(problem.line >= 1 && problem.line <= lines && problem.column >= 1, "{problem}");
+            assert!(!problem.message.is_empty() && problem.file == "input", "{problem}");
+        }
+    }
 }
 
 /// A head reads the same in one piece and in two, names nothing outside itself, and its end is where it says.

@@ -1,5 +1,6 @@
 //! Fixtures: an input, what it becomes and the report. `TENREC_BLESS=1` writes the latter two anew.
 
+mod bad;
 mod complete;
 
 use std::path::{Path, PathBuf};
@@ -8,16 +9,16 @@ use super::{Can, Class, Converted, Dialect, Input, Problem, convert, to_nginx, v
 
 /// The fixtures say the same whatever the program learns to do.
 const FIXED: Can = Can {
-    check: false,
+    check: true,
     ssl: false,
     proxy_ssl: false,
-    session_flags: false,
-    session_always: false,
+    session_flags: true,
+    session_always: true,
     session_backup: false,
-    session_rules: false,
-    accept: false,
-    slow_start: false,
-    least_time: false,
+    session_rules: true,
+    accept: true,
+    slow_start: true,
+    least_time: true,
     resolve: false,
 };
 

@@ -42,6 +42,8 @@ impl Check<'_> {
             format!("rise={}", self.rise.max(1)),
             format!("fall={}", self.fall.max(1)),
             format!("timeout={}", ms(self.timeout.max(1))),
+            // Servers are up until a check says otherwise.
+            "default_down=false".to_owned(),
             format!("type={}", if self.http.is_some() { "http" } else { "tcp" }),
         ];
         words.extend(self.port.map(|p| format!("port={p}")));

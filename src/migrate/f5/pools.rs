@@ -315,6 +315,8 @@ fn monitor(cx: &mut Cx<'_>, entry: &Entry) -> Vec<Line> {
         "rise=1".to_owned(),
         format!("fall={fall}"),
         format!("timeout={}", u64::from(interval) * 1000),
+        // Servers are up until a check says otherwise.
+        "default_down=false".to_owned(),
         format!("type={}", if http { "http" } else { "tcp" }),
     ];
     let cite = Some(object.map_or(entry.place, |o| o.place));

@@ -228,6 +228,8 @@ fn health(cx: &mut Cx, node: &Node, lines: &mut Vec<Line>) -> Option<(u32, u32)>
         "rise=1".to_owned(),
         format!("fall={fall}"),
         "timeout=1000".to_owned(),
+        // Servers are up until a check says otherwise.
+        "default_down=false".to_owned(),
         format!("type={kind}"),
     ];
     lines.push(needs(Line::new(cite, words), cx));

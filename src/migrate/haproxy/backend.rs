@@ -98,7 +98,8 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
         cx.backends.insert(proxy.section.name.clone(), vec![Out::new(None, ["return", "503"])]);
         return;
     }
-    let mut upstream: Vec<Out> = extract(&mut lines, |l| l.words.first().is_some_and(|w| w.starts_with("check")));
+    let mut upstream: Vec<Out> =
+        extract(&mut lines, |l| l.words.first().is_some_and(|w| w.starts_with("check")));
     upstream.splice(0..0, accepts);
     if let Some(StickyKind::Session(s)) = sticky.as_ref().map(|s| &s.kind)
         && s.hides()
@@ -315,21 +316,76 @@ fn checks(cx: &Cx, proxy: &Proxy<'_>, check: bool, lines: &mut Vec<Out>, servers
         format!("rise={}", number("rise", 2)),
         format!("fall={}", number("fall", 3)),
         format!("timeout={wait}"),
+        // Servers are up until a check says otherwise.
+        "default_down=false".to_owned(),
         format!("type={}", if http.is_some() { "http" } else { "tcp" }),
     ];
     lines.push(Out::new(cite, words).needs(cx.can.check, "check"));
     let mut said: Vec<&Line> = servers.iter().filter(|s| s.check).map(|s| s.line).collect();
     if let Some(line) = http {
-        let (method, uri) = match line.from(2) {
-            [] => ("OPTIONS", "/"),
-            [uri] => ("OPTIONS", uri.as_str()),
-            [method, uri, ..] => (method.as_str(), uri.as_str()),
+        let (mut method, mut uri, mut version) = match line.from(2) {
+            [] => ("OPTIONS", "/", "HTTP/1.0".to_owned()),
+            [uri] => ("OPTIONS", uri.as_str(), "HTTP/1.0".to_owned()),
+            [method, uri] => (method.as_str(), uri.as_str(), "HTTP/1.0".to_owned()),
+            [method, uri, version @ ..] => (method.as_str(), uri.as_str(), version.join(" ")),
         };
-        let send = format!("{method} {uri} HTTP/1.0\r\n\r\n");
+        let mut fields = String::new();
+        let mut classes: Vec<&str> = vec!["http_2xx", "http_3xx"];
+        for step in proxy.all().filter(|l| l.word(0) == "http-check") {
+            let words = step.from(2);
+            let after = |name: &str| words.iter().position(|w| w == name).and_then(|i| words.get(i + 1));
+            match step.word(1) {
+                "send" => {
+                    method = after("meth").map_or(method, String::as_str);
+                    uri = after("uri").map_or(uri, String::as_str);
+                    if let Some(said) = after("ver") {
+                        version.clone_from(said);
+                    }
+                    for (i, _) in words.iter().enumerate().filter(|(_, w)| *w == "hdr") {
+                        if let (Some(name), Some(value)) = (words.get(i + 1), words.get(i + 2)) {
+                            fields.push_str(&format!("{name}: {value}\r\n"));
+                        }
+                    }
+                    if after("body").is_some() {
+                        cx.account.dropped(step, "body: a check has none");
+                    }
+                    said.push(step);
+                }
+                "expect" => {
+                    let (no, rest) = match words.first().map(String::as_str) {
+                        Some("!") => (true, words.get(1..).unwrap_or_default()),
+                        _ => (false, words),
+                    };
+                    let kind = rest.first().map(String::as_str);
+                    let text = rest.get(1).map_or("", String::as_str);
+                    if matches!(kind, Some("status" | "rstatus")) {
+                        const ALL: [(char, &str); 4] =
+                            [('2', "http_2xx"), ('3', "http_3xx"), ('4', "http_4xx"), ('5', "http_5xx")];
+                        let is = |c: char| {
+                            text.split([',', '-'])
+                                .any(|w| w.trim_start_matches(['^', '(', '[']).starts_with(c))
+                        };
+                        let some: Vec<&str> =
+                            ALL.iter().filter(|(c, _)| is(*c) != no).map(|(_, n)| *n).collect();
+                        if !some.is_empty() {
+                            classes = some;
+                        }
+                        cx.account.approximated(step, "whole classes of statuses");
+                        said.push(step);
+                    } else {
+                        cx.account.dropped(step, "checks look at the status only");
+                    }
+                }
+                "disable-on-404" => cx.account.dropped(step, "say \"drain=404\" in the check"),
+                _ => cx.account.dropped(step, "a check is one request"),
+            }
+        }
+        let close = if version.ends_with("1.1") && fields.is_empty() { "Host: localhost\r\n" } else { "" };
+        let send = format!("{method} {uri} {version}\r\n{close}{fields}Connection: close\r\n\r\n");
         let send = Out::new(Some(line.place), ["check_http_send", &send]);
         lines.push(send.needs(cx.can.check, "check"));
-        let alive = Out::new(Some(line.place), ["check_http_expect_alive", "http_2xx", "http_3xx"]);
-        lines.push(alive.needs(cx.can.check, "check"));
+        let alive = std::iter::once("check_http_expect_alive").chain(classes);
+        lines.push(Out::new(Some(line.place), alive).needs(cx.can.check, "check"));
         said.push(line);
     }
     said.extend(timeout);
@@ -340,8 +396,9 @@ fn checks(cx: &Cx, proxy: &Proxy<'_>, check: bool, lines: &mut Vec<Out>, servers
             cx.account.dropped(line, "needs \"check\"; failures of requests take a server out for 10 s");
         }
     }
-    for line in proxy.all().filter(|l| l.word(0) == "http-check" || l.word(0) == "tcp-check") {
-        cx.account.dropped(line, "needs \"check\" with steps");
+    let unused = |l: &&Line| l.word(0) == "tcp-check" || (l.word(0) == "http-check" && http.is_none());
+    for line in proxy.all().filter(unused) {
+        cx.account.dropped(line, "a check is one request");
     }
 }
 

@@ -162,7 +162,7 @@ fn rules<'a>(cx: &mut Cx, proxy: &Proxy<'a>, acls: &Acls<'_>) -> Vec<Rule<'a>> {
                     cx.account.exact(line, "");
                     out.push(Rule { line, when, then });
                 }
-                Err(why) => cx.account.dropped(line, why),
+                Err(why) => cx.account.dropped(line, &lost(line, why)),
             }
         }
     }
@@ -173,6 +173,12 @@ fn rules<'a>(cx: &mut Cx, proxy: &Proxy<'a>, acls: &Acls<'_>) -> Vec<Rule<'a>> {
         out.insert(0, Rule { line, when, then: vec![Out::new(Some(line.place), ["return", "200"])] });
     }
     out
+}
+
+/// Why a rule is not there, and what that means.
+pub(super) fn lost(line: &Line, why: &str) -> String {
+    let refuses = matches!(line.word(1), "deny" | "reject" | "tarpit" | "silent-drop" | "auth");
+    if refuses { format!("{why}: WHOM IT REFUSED GETS IN") } else { why.to_owned() }
 }
 
 /// What a rule does, and its words from the condition on.
@@ -203,6 +209,34 @@ pub(super) fn action<'a>(cx: &Cx, line: &'a Line) -> Option<(Vec<Out>, &'a [Stri
                 return None;
             }
             Some((vec![Out::new(cite, ["return", code])], rest))
+        }
+        ("http-request", "tarpit") => {
+            cx.account.approximated(line, "answered at once");
+            Some((vec![Out::new(cite, ["return", "500"])], rest))
+        }
+        ("http-request", "reject" | "silent-drop") => Some((vec![Out::new(cite, ["return", "444"])], rest)),
+        ("http-request", "auth") => {
+            cx.account.dropped(line, "nobody is asked for a password: nobody gets in until you say who may");
+            Some((vec![Out::new(cite, ["return", "403"])], rest))
+        }
+        ("http-request", "return") => {
+            let after = |name: &str| words.iter().position(|w| w == name).map(|i| word(i + 1));
+            let status = after("status").unwrap_or("200");
+            let text = after("string").or_else(|| after("lf-string"));
+            let known = status.len() == 3 && status.bytes().all(|b| b.is_ascii_digit());
+            let text = text.map_or(Some(String::new()), values::format);
+            let Some(text) = text.filter(|_| known) else {
+                cx.account.dropped(line, "a status and a text are expected");
+                return None;
+            };
+            if words
+                .iter()
+                .any(|w| matches!(w.as_str(), "file" | "lf-file" | "errorfile" | "hdr" | "content-type"))
+            {
+                cx.account
+                    .dropped(line, "files, headers and types: say them with \"add_header\" and \"root\"");
+            }
+            Some((vec![Out::new(cite, ["return", status, &text])], rest))
         }
         ("http-request", word) if word.ends_with("-header") => None,
         _ => {

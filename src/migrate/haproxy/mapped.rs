@@ -3,7 +3,7 @@
 use super::super::model::{Line as Out, Location, Server};
 use super::Cx;
 use super::dispatch::{Any, Dispatch};
-use super::frontend::{STAGES, action, chooses, condition};
+use super::frontend::{STAGES, action, chooses, condition, lost};
 use super::http::Headers;
 use super::proxy::Proxy;
 
@@ -44,7 +44,7 @@ pub(super) fn server(
                     rules.push((any, value.clone()));
                     ways.push((value, headers.on(&then), Some(line.place)));
                 }
-                Err(why) => cx.account.dropped(line, why),
+                Err(why) => cx.account.dropped(line, &lost(line, why)),
             }
         }
     }

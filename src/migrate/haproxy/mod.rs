@@ -30,6 +30,8 @@ struct Cx {
     names: Names,
     /// What a location needs to lead to a backend, by the backend's name.
     backends: BTreeMap<String, Vec<Out>>,
+    /// The `stick-table` lines by their section's name.
+    tables: BTreeMap<String, read::Line>,
 }
 
 pub(super) fn convert(inputs: &[Input], can: Can, report: &mut Report) -> Result<Model, Problem> {
@@ -49,7 +51,12 @@ pub(super) fn convert(inputs: &[Input], can: Can, report: &mut Report) -> Result
         model: Model::default(),
         names: Names::default(),
         backends: BTreeMap::new(),
+        tables: BTreeMap::new(),
     };
+    for section in &sections {
+        let table = section.lines.iter().rev().find(|l| l.word(0) == "stick-table");
+        cx.tables.extend(table.map(|l| (section.name.clone(), l.clone())));
+    }
     for section in sections.iter().filter(|s| s.kind == "global") {
         global::convert(&mut cx, section);
     }

@@ -222,7 +222,10 @@ fn cookie(
     };
     if dated && cx.can.accept {
         // HAProxy's dates are read, and ours written in their place.
-        accepts.push(Out::new(Some(line.place), ["sticky_accept".to_owned(), "haproxy".to_owned(), format!("cookie={name}")]));
+        accepts.push(Out::new(
+            Some(line.place),
+            ["sticky_accept".to_owned(), "haproxy".to_owned(), format!("cookie={name}")],
+        ));
     }
     cx.model.sessions.push(Sessions { upstream: upstream.to_owned(), fate, why });
     Some(Sticky { cite: Some(line.place), kind })
@@ -263,6 +266,7 @@ fn learn(
     upstream: &str,
 ) -> Option<Sticky> {
     let (mut creates, mut lookups) = (Vec::new(), Vec::new());
+    let mut other = None;
     if let Some(app) = app {
         let name = app.word(1);
         if !plain(name) || name.contains('-') {
@@ -270,17 +274,47 @@ fn learn(
             return None;
         }
         creates.push(format!("create=$upstream_cookie_{name}"));
+        let variable: String = format!("session_of_{upstream}")
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        let query = after(app, "mode") == Some("query-string");
+        let (before, end) = if query { ("[?&]", "[^&#]") } else { (";", "[^?;]") };
+        let regex = format!("~{before}{}=(?<{variable}_value>{end}+)", super::acl::escape(name));
+        // In the path or the query first, as HAProxy looked; otherwise the cookie.
+        cx.model.http.push(Out::block(
+            Some(app.place),
+            ["map".to_owned(), "$request_uri".to_owned(), format!("${variable}")],
+            vec![
+                Out::new(None, [regex, format!("${variable}_value")]),
+                Out::new(None, ["default".to_owned(), format!("$cookie_{name}")]),
+            ],
+        ));
         if app.words.iter().any(|w| w == "request-learn") {
-            creates.push(format!("create=$cookie_{name}"));
+            creates.push(format!("create=${variable}"));
         }
-        lookups.push(format!("lookup=$cookie_{name}"));
-        cx.account
-            .approximated(app, "the session in the cookie as a whole; one in the path is not looked for");
+        lookups.push(format!("lookup=${variable}"));
+        cx.account.exact(app, "");
+        if app.words.iter().any(|w| w == "prefix") {
+            cx.account.approximated(app, "prefix: the cookie of this name, not those whose names begin so");
+        }
+        if after(app, "len").is_some() {
+            cx.account.approximated(app, "len: sessions are told apart by their whole text");
+        }
     }
     for line in sticks {
-        if line.words.iter().any(|w| matches!(w.as_str(), "if" | "unless" | "table")) {
-            cx.account.dropped(line, "conditions and other sections' tables have no counterpart");
+        if line.words.iter().any(|w| matches!(w.as_str(), "if" | "unless")) {
+            cx.account.dropped(line, "a session on a condition has no counterpart");
             continue;
+        }
+        if let Some(name) = after(line, "table") {
+            let Some(table) = cx.tables.get(name).cloned() else {
+                cx.account.dropped(line, "there is no such table");
+                continue;
+            };
+            cx.account.approximated(line, "a table of its own like that one");
+            cx.account.exact(&table, "in the upstreams that stick to it");
+            other = Some(table);
         }
         let sample = match line.word(1) {
             "store-response" => answer(line.word(2)),
@@ -298,6 +332,7 @@ fn learn(
             lookups.push(format!("lookup={sample}"));
         }
     }
+    let table = table.or(other.as_ref());
     let line = app.or(table).or(sticks.first().copied())?;
     // What answers bring first: it is the newer.
     creates.sort_by_key(|c| !c.starts_with("create=$upstream"));

@@ -61,8 +61,9 @@ fn wanted(way: Option<Dialect>, inputs: &[Input]) -> Vec<(u32, u32)> {
     out
 }
 
-fn missing(way: Option<Dialect>, inputs: &[Input], done: &Converted) -> Vec<(u32, u32)> {
-    let rows: BTreeSet<(u32, u32)> = done.report.rows.iter().map(|r| (r.place.line, r.place.column)).collect();
+pub(super) fn missing(way: Option<Dialect>, inputs: &[Input], done: &Converted) -> Vec<(u32, u32)> {
+    let rows: BTreeSet<(u32, u32)> =
+        done.report.rows.iter().map(|r| (r.place.line, r.place.column)).collect();
     let lines: BTreeSet<u32> = rows.iter().map(|(line, _)| *line).collect();
     let mut wanted = wanted(way, inputs);
     assert!(!wanted.is_empty());
@@ -96,7 +97,8 @@ fn what_is_put_in_is_told_as_dropped() {
         ("sticky-ng", Some(Dialect::StickyNg), "server {", "server { xyzzy 1;"),
         ("to-nginx", None, "server {", "server { xyzzy 1;"),
     ] {
-        let path = fixtures(name).into_iter().find(|p| p.ends_with("everything.in") || name == "to-nginx").unwrap();
+        let path =
+            fixtures(name).into_iter().find(|p| p.ends_with("everything.in") || name == "to-nginx").unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "{name}");
         let changed = text.replacen(from, to, 1);
