@@ -88,9 +88,11 @@ fn foreign(system: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|p| std::fs::read(p).unwrap()).collect()
 }
 
+type Property = fn(&[u8]);
+
 #[test]
 fn other_systems_files_that_are_changed_end_in_an_output_or_a_place() {
-    let systems: [(&str, fn(&[u8])); 9] = [
+    let systems: [(&str, Property); 9] = [
         ("haproxy", |text| properties::migrate("haproxy", text)),
         ("fgw", |text| properties::migrate("fgw", text)),
         ("sticky-ng", |text| properties::migrate("sticky-ng", text)),

