@@ -16,6 +16,7 @@ mod directive_fixtures;
 mod directives;
 mod drain;
 mod dump;
+mod dynamic;
 mod explain;
 mod faults;
 mod fmt;

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
 
 use super::chash::Points;
@@ -9,23 +10,24 @@ use super::least_time::{Metric, Pace};
 use super::ring::Ring;
 use super::slow::SlowStart;
 use super::verdict::Verdict;
-use crate::plan::{Method, PeerId, Sticky, Template, Upstream};
+use crate::plan::{Method, Peer, PeerId, Sticky, Template, Upstream};
 use crate::zone::{Slot, Slots};
 
 /// One upstream's state, shared by the threads of a worker. Every count is an atomic of its own: a reader may see
 /// one a moment before the other, as nginx's readers of a zone may.
 #[derive(Debug)]
 pub struct Shared {
-    peers: Box<[PeerState]>,
+    /// Those of an upstream whose addresses change are also their successor's, as long as the peer stays.
+    peers: Box<[Arc<PeerState>]>,
     primary: Group,
     backup: Group,
     pub(super) rule: Rule,
     pub(super) ring: Option<Ring>,
     pub(super) points: Option<Points>,
     /// A peer each where times count, else empty.
-    pub(super) paces: Box<[Pace]>,
+    pub(super) paces: Box<[Arc<Pace>]>,
     /// A peer each where one has `slow_start` and the balancer knows it, else empty.
-    pub(super) slow: Box<[SlowStart]>,
+    pub(super) slow: Box<[Arc<SlowStart>]>,
     key: Option<Template>,
     pub(super) pins: Pins,
     slots: Slots,
@@ -121,8 +123,23 @@ pub(super) struct Weights {
 impl Shared {
     /// `slots` are those of the plan that `upstream` is of.
     pub fn new(upstream: &Upstream, slots: &Slots) -> Self {
-        let state = |peer| PeerState::new(peer, slots.get(&upstream.name, &peer.name));
-        let peers: Box<[PeerState]> = upstream.peers.iter().map(state).collect();
+        Self::following(upstream, slots, |_| None)
+    }
+
+    /// The same for an upstream whose peers have changed: `before` says which peer of an earlier state one was. What is
+    /// known of it stays, also for those who began with the earlier one.
+    pub fn following<'b>(
+        upstream: &Upstream,
+        slots: &Slots,
+        before: impl Fn(usize) -> Option<(&'b Self, PeerId)>,
+    ) -> Self {
+        let before: Vec<Option<(&Self, usize)>> =
+            (0..upstream.peers.len()).map(|ix| before(ix).map(|(shared, id)| (shared, id.ix()))).collect();
+        let before = |ix: usize| before.get(ix).copied().flatten();
+        let known = |ix| before(ix).and_then(|(shared, was)| shared.peers.get(was));
+        let new = |peer: &Peer| Arc::new(PeerState::new(peer, slots.get(&upstream.name, &peer.name)));
+        let state = |(ix, peer)| known(ix).cloned().unwrap_or_else(|| new(peer));
+        let peers: Box<[Arc<PeerState>]> = upstream.peers.iter().enumerate().map(state).collect();
         let primary = upstream.primary.min(peers.len());
         let (rule, key) = match &upstream.method {
             Method::RoundRobin => (Rule::RoundRobin, None),
@@ -151,8 +168,17 @@ impl Shared {
             backup: Group::new(&peers, primary..peers.len()),
             ring: (rule == Rule::Consistent).then(|| Ring::new(&upstream.peers[..primary])),
             points: (rule == Rule::ConsistentHash).then(|| Points::new(&upstream.peers[..primary])),
-            paces: peers.iter().filter(|_| timed).map(|_| Pace::default()).collect(),
-            slow: upstream.peers.iter().filter(|_| slow).map(|p| SlowStart::new(p.slow_start)).collect(),
+            paces: (0..if timed { peers.len() } else { 0 })
+                .map(|ix| before(ix).and_then(|(s, was)| s.paces.get(was).cloned()).unwrap_or_default())
+                .collect(),
+            slow: upstream.peers[..if slow { peers.len() } else { 0 }]
+                .iter()
+                .enumerate()
+                .map(|(ix, peer)| {
+                    let known = before(ix).and_then(|(s, was)| s.slow.get(was).cloned());
+                    known.unwrap_or_else(|| Arc::new(SlowStart::new(peer.slow_start)))
+                })
+                .collect(),
             peers,
             rule,
             key,
@@ -182,7 +208,7 @@ impl Shared {
 
     /// Takes down what is past its deadline, and names what no call has named yet.
     pub fn expire(&self, now: u64) -> impl Iterator<Item = PeerId> + '_ {
-        let over = move |(ix, p): (usize, &PeerState)| {
+        let over = move |(ix, p): (usize, &Arc<PeerState>)| {
             p.slot.expire(now);
             p.slot.take_expired().then_some(PeerId(ix as u32))
         };
@@ -208,7 +234,7 @@ impl Shared {
             return self.primary.tries.saturating_add(self.backup.tries);
         }
         // A deadline changes nothing here: a draining peer does not count, and one that is down neither.
-        let counts = |p: &&PeerState| p.configured().or_else(|| p.ordered(0)).is_none();
+        let counts = |p: &&Arc<PeerState>| p.configured().or_else(|| p.ordered(0)).is_none();
         u32::try_from(self.peers.iter().filter(counts).count()).unwrap_or(u32::MAX)
     }
 
@@ -239,7 +265,7 @@ fn metric(last_byte: bool) -> Metric {
 }
 
 impl Group {
-    fn new(peers: &[PeerState], range: Range<usize>) -> Self {
+    fn new(peers: &[Arc<PeerState>], range: Range<usize>) -> Self {
         let of = &peers[range.clone()];
         Self {
             total_weight: of.iter().map(|p| p.weight.unsigned_abs()).sum(),
@@ -250,7 +276,7 @@ impl Group {
 }
 
 impl PeerState {
-    fn new(peer: &crate::plan::Peer, slot: Slot) -> Self {
+    fn new(peer: &Peer, slot: Slot) -> Self {
         Self {
             weight: i64::from(peer.weight.max(1)),
             max_fails: peer.max_fails,
@@ -293,7 +319,17 @@ impl PeerState {
 
 impl Local {
     pub fn new(shared: &Shared) -> Self {
-        let start = |p: &PeerState| Cell::new(Weights { current: 0, effective: p.weight });
+        let start = |p: &Arc<PeerState>| Cell::new(Weights { current: 0, effective: p.weight });
+        Self { weights: shared.peers.iter().map(start).collect() }
+    }
+
+    /// The weights of a state that follows another one: a peer that stays goes on where it was.
+    pub fn following(shared: &Shared, before: (&Shared, &Self)) -> Self {
+        let start = |p: &Arc<PeerState>| {
+            let was = before.0.peers.iter().position(|b| Arc::ptr_eq(b, p));
+            let fresh = Weights { current: 0, effective: p.weight };
+            Cell::new(was.and_then(|ix| before.1.weights.get(ix)).map_or(fresh, Cell::get))
+        };
         Self { weights: shared.peers.iter().map(start).collect() }
     }
 

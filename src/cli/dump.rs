@@ -31,7 +31,7 @@ pub(super) fn run(words: Words) -> Result<u8, String> {
         (source::load(Path::new(name), Path::new(""), None, &mut diags), diags)
     };
     if conf.main_file.is_none() {
-        return Err(diags.iter().next().map_or(String::new(), |d| d.message.clone()));
+        return Err(diags.iter().next().map_or(String::new(), |d| d.text().into_owned()));
     }
     print(crossplane::dump(&conf, &diags, wanted).as_bytes());
     Ok(u8::from(diags.fatal()))

@@ -31,7 +31,7 @@ pub(super) fn run(words: Words) -> Result<u8, String> {
     let mut diags = Diags::new();
     let conf = source::load(Path::new(name), Path::new(""), None, &mut diags);
     if conf.main_file.is_none() {
-        return Err(diags.iter().next().map_or(String::new(), |d| d.message.clone()));
+        return Err(diags.iter().next().map_or(String::new(), |d| d.text().into_owned()));
     }
     let findings = lint(&conf);
     // Nobody is to take a file that was not read whole for one without fault.

@@ -276,7 +276,7 @@ fn span(diag: &Diag) -> Option<Span> {
 }
 
 fn said(diag: &Diag) -> String {
-    diag.hint.as_ref().map_or_else(|| diag.message.clone(), |hint| format!("{}\n{hint}", diag.message))
+    diag.hint.as_ref().map_or_else(|| diag.text().into_owned(), |hint| format!("{}\n{hint}", diag.text()))
 }
 
 /// A text as the data of a workflow command.

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::ng;
 use super::upstream::{Source, Templates, md5_hex};
 use crate::config::pins::{self as settings, Form, KeyFile};
-use crate::config::upstream::{self as block, Server};
+use crate::config::upstream as block;
 use crate::diag::{Diag, Diags, FileId, Severity};
 use crate::plan::{Accepted, Peer, PeerAddr, PeerId, PeerIndex, Pins, Seal, Sticky, Upstream};
 use crate::rt::secret;
@@ -32,14 +32,8 @@ struct Identity<'a> {
     route: Option<&'a [u8]>,
 }
 
-/// Adds what a block asks for, keys apart. `lines` are the peers' servers.
-pub(super) fn add(
-    upstream: &mut Upstream,
-    block: &block::Upstream,
-    lines: &[&Server],
-    diags: &mut Diags,
-    make: Templates<'_>,
-) {
+/// Adds what a block asks for, keys apart.
+pub(super) fn add(upstream: &mut Upstream, block: &block::Upstream, diags: &mut Diags, make: Templates<'_>) {
     let asked = &block.pins;
     let p = &asked.params;
     let same = settings::Pins { params: p.clone(), keys: asked.keys.clone(), ..settings::Pins::default() };
@@ -68,33 +62,36 @@ pub(super) fn add(
         let message = format!("\"{directive}\" does nothing here: the upstream keeps no sessions");
         warn(diags, message, at, "write \"session_sticky\" or \"sticky\" in the upstream");
     };
-    let mut old = Vec::new();
+    let changes = block.servers.iter().any(|s| s.name().is_some());
     for alias in &asked.aliases {
         if upstream.sticky.is_none() {
             needs("sticky_alias", alias.at, diags);
         }
-        match find(upstream, lines, &alias.new) {
-            None => {
-                let (new, name) = (show(&alias.new), &upstream.name);
-                emerg(diags, format!("no server \"{new}\" in upstream \"{name}\""), alias.at);
-            }
-            Some(peer) => {
-                if find(upstream, lines, &alias.old).is_some() {
-                    let message = format!("\"{}\" is still a server of the upstream", show(&alias.old));
-                    warn(diags, message, alias.at, "its sessions stay with it; the alias does nothing");
-                }
-                old.push((&*alias.old, peer));
-            }
+        if find(upstream, &alias.new).is_none() && !changes {
+            let (new, name) = (show(&alias.new), &upstream.name);
+            emerg(diags, format!("no server \"{new}\" in upstream \"{name}\""), alias.at);
+        } else if find(upstream, &alias.old).is_some() {
+            let message = format!("\"{}\" is still a server of the upstream", show(&alias.old));
+            warn(diags, message, alias.at, "its sessions stay with it; the alias does nothing");
         }
     }
+    if cookie_of(upstream).is_none() {
+        asked.accepts.iter().for_each(|accept| needs("sticky_accept", accept.at, diags));
+    }
+    upstream.pins = Some(Box::new(pins));
+    tables(upstream, asked);
+}
+
+/// Works out which values mean which of the peers that there are, and signs anew what was signed.
+pub(super) fn tables(upstream: &mut Upstream, asked: &settings::Pins) {
+    let Some(mut pins) = upstream.pins.take() else { return };
+    let old: Vec<(&[u8], PeerId)> =
+        asked.aliases.iter().filter_map(|a| Some((&*a.old, find(upstream, &a.new)?))).collect();
     pins.aliases = own_aliases(upstream, &old);
-    for accept in &asked.accepts {
-        let own = cookie_of(upstream);
+    pins.accepts = Vec::new();
+    let own = cookie_of(upstream);
+    for accept in asked.accepts.iter().filter(|_| own.is_some()) {
         let cookie: Box<[u8]> = match (&accept.cookie, &accept.form, own) {
-            _ if own.is_none() => {
-                needs("sticky_accept", accept.at, diags);
-                continue;
-            }
             (Some(name), ..) => name.clone(),
             (None, Form::F5, _) => [b"BIGipServer", upstream.name.as_bytes()].concat().into(),
             (None, _, name) => name.unwrap_or_default().into(),
@@ -104,10 +101,14 @@ pub(super) fn add(
             pins.accepts.len() - 1
         });
         if let Some(list) = pins.accepts.get_mut(at) {
-            values_of(upstream, lines, &accept.form, &old, list);
+            values_of(upstream, &accept.form, &old, list);
         }
     }
-    upstream.pins = Some(Box::new(pins));
+    if let Some(seal) = pins.seal.take() {
+        let (keys, aliases) = (seal.keys, &pins.aliases);
+        pins.seal = Some(Seal::new(keys, seal.random, &upstream.name, &upstream.sids, aliases));
+    }
+    upstream.pins = Some(pins);
 }
 
 /// The name of the cookie that the upstream sets.
@@ -121,14 +122,14 @@ fn cookie_of(upstream: &Upstream) -> Option<&[u8]> {
 }
 
 /// The peer that a text means: its name, its server's text, `id=` or `route=`.
-fn find(upstream: &Upstream, lines: &[&Server], text: &[u8]) -> Option<PeerId> {
-    let named = |(peer, line): (&Peer, &&Server)| {
+fn find(upstream: &Upstream, text: &[u8]) -> Option<PeerId> {
+    let named = |peer: &Peer| {
         peer.name.as_bytes() == text
-            || *line.address == *text
-            || line.id.as_deref() == Some(text)
-            || line.route.as_deref() == Some(text)
+            || peer.server.as_bytes() == text
+            || peer.plain.as_deref() == Some(text)
+            || peer.route.as_deref() == Some(text)
     };
-    upstream.peers.iter().zip(lines).position(named).map(|i| PeerId(i as u32))
+    upstream.peers.iter().position(named).map(|i| PeerId(i as u32))
 }
 
 /// What the upstream's own cookies said for peers that were: a text of the server's, or the MD5 of its name.
@@ -145,23 +146,17 @@ fn own_aliases(upstream: &Upstream, old: &[(&[u8], PeerId)]) -> PeerIndex {
 }
 
 /// Works out a form's value for every peer, there or not any more.
-fn values_of(
-    upstream: &Upstream,
-    lines: &[&Server],
-    form: &Form,
-    old: &[(&[u8], PeerId)],
-    list: &mut Accepted,
-) {
+fn values_of(upstream: &Upstream, form: &Form, old: &[(&[u8], PeerId)], list: &mut Accepted) {
     list.prefixed |= matches!(form, Form::Tengine { .. } | Form::Haproxy);
     list.dates.seconds |= matches!(form, Form::Tengine { .. } | Form::ServerId);
     list.dates.haproxy |= matches!(form, Form::Haproxy);
-    let there = upstream.peers.iter().zip(lines).enumerate().map(|(i, (peer, line))| {
+    let there = upstream.peers.iter().enumerate().map(|(i, peer)| {
         let addr = match &peer.addr {
             PeerAddr::Inet(addr) => Some(*addr),
             PeerAddr::Unix(_) => None,
         };
-        let (id, route) = (line.id.as_deref(), line.route.as_deref());
-        (Identity { name: peer.name.as_bytes(), addr, server: &line.address, id, route }, PeerId(i as u32))
+        let (id, route, server) = (peer.plain.as_deref(), peer.route.as_deref(), peer.server.as_bytes());
+        (Identity { name: peer.name.as_bytes(), addr, server, id, route }, PeerId(i as u32))
     });
     let gone = old.iter().map(|(text, peer)| {
         let addr = values::server(text).ok().and_then(|a| match a.host {

@@ -74,6 +74,7 @@ impl Builder<'_> {
             let mut built = upstream::upstream(block, &mut diags, &mut template);
             learn::files(&mut built, block, self.prefix, &mut diags);
             pins::sign(&mut built, block, &self.http.keys, self.prefix, &mut diags);
+            self.resolved(block, &mut built, &mut diags);
             self.upstreams.blocks.entry(block.name.to_ascii_lowercase().into()).or_insert(id);
             self.plan.upstreams.push(built);
         }
@@ -82,7 +83,7 @@ impl Builder<'_> {
         self.found.adopt(checks, self.http.close, Step::Upstreams);
         // nginx looks names up as it reads a `server` line, and counts servers at the end.
         let (late, early): (Vec<Diag>, Vec<Diag>) =
-            diags.iter().cloned().partition(|d| d.code == "no-servers");
+            diags.iter().cloned().partition(|d| matches!(d.code, "no-servers" | "no-resolver"));
         let collect = |list: Vec<Diag>| {
             let mut diags = Diags::new();
             list.into_iter().for_each(|d| diags.push(d));

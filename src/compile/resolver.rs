@@ -1,11 +1,16 @@
 //! Name servers: each directive made once, its own hosts looked up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Builder;
 use super::upstream;
-use crate::config::resolver as settings;
-use crate::plan::{NameServer, PeerAddr, Resolver, ResolverId};
+use crate::config::{resolver as settings, upstream::Upstream as Block};
+use crate::diag::{Diag, Diags, HERE};
+use crate::plan::{NameServer, PeerAddr, Resolver, ResolverId, Upstream};
+
+/// `resolver_timeout` of an `http` block that says none.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The directives that were made, and what became of them; `None`: refused.
 pub type Resolvers = Vec<(Arc<settings::Resolver>, Option<ResolverId>)>;
@@ -23,6 +28,44 @@ impl Builder<'_> {
         });
         self.resolvers.push((of.clone(), id));
         id
+    }
+
+    /// Servers of an upstream whose names are looked up while running.
+    pub fn resolved(&mut self, block: &Block, upstream: &mut Upstream, diags: &mut Diags) {
+        let own = block.resolver.as_ref().map(|r| self.resolver(r));
+        if block.servers.iter().all(|s| s.name().is_none()) {
+            return;
+        }
+        let name = String::from_utf8_lossy(&block.name);
+        let mut refuse = |message: String| {
+            let mut diag = Diag::emerg("no-resolver", message);
+            diag.at = Some(block.at);
+            diags.push(diag);
+        };
+        let Some(zone) = &block.zone else {
+            return refuse(format!(
+                "resolving names at run time requires upstream \"{name}\"{HERE} to be in shared memory"
+            ));
+        };
+        let core = self.http.level.core.as_deref();
+        let resolver = match own {
+            Some(own) => own,
+            None => match core.and_then(|c| c.resolver()) {
+                Some(resolver) => self.resolver(&resolver),
+                None => {
+                    return refuse(format!(
+                        "no resolver defined to resolve names at run time in upstream \"{name}\""
+                    ));
+                }
+            },
+        };
+        let timeout = block.resolver_timeout.or_else(|| core.map(|c| c.resolver_timeout()));
+        let same = |u: &&Block| u.zone.as_ref() == Some(zone);
+        let size = self.http.upstreams.iter().filter(same).find_map(|u| u.zone_size).unwrap_or(0);
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        // Without one there was an error already.
+        let Some(resolver) = resolver else { return };
+        upstream.dynamic = upstream::dynamic(block, resolver, timeout.unwrap_or(TIMEOUT), size);
     }
 
     fn name_servers(&mut self, of: &settings::Resolver) -> Option<Vec<NameServer>> {

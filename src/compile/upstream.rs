@@ -13,8 +13,8 @@ use super::pins;
 use crate::config::{sticky, upstream as settings};
 use crate::diag::{Diag, Diags, FileId, Severity};
 use crate::plan::{
-    LearnSnapshot, Method, Peer, PeerAddr, PeerId, PeerIndex, Sticky, StickyCookie, StickyLearn, Template,
-    Upstream, UpstreamId, UpstreamKeepalive,
+    Dynamic, DynamicServer, LearnSnapshot, Method, Peer, PeerAddr, PeerId, PeerIndex, Renew, ResolverId,
+    Sticky, StickyCookie, StickyLearn, Template, Upstream, UpstreamId, UpstreamKeepalive,
 };
 use crate::sys;
 use crate::values::{self, Address, Host};
@@ -36,16 +36,11 @@ pub type Templates<'a> = &'a mut dyn FnMut(Source<'_>) -> Template;
 /// Makes an upstream of its block. A server that cannot be looked up is said and left out.
 pub fn upstream(block: &settings::Upstream, diags: &mut Diags, make: Templates<'_>) -> Upstream {
     let mut template = |text: &[u8]| make(Source::Text(text));
-    let (mut peers, mut lines) = (Vec::new(), Vec::new());
+    let mut peers = Vec::new();
     for backup in [false, true] {
-        for server in block.servers.iter().filter(|s| s.backup == backup) {
+        for server in block.servers.iter().filter(|s| s.backup == backup && s.name().is_none()) {
             match addresses(&server.address, 80) {
-                Ok(addrs) => {
-                    for addr in addrs {
-                        peers.push(peer(server, addr));
-                        lines.push(server);
-                    }
-                }
+                Ok(addrs) => peers.extend(addrs.into_iter().map(|addr| peer(server, addr))),
                 Err(e) => {
                     let message = format!("{e} in upstream \"{}\"", show(&server.address));
                     emerg(diags, "host-not-found", message, server.at);
@@ -113,9 +108,10 @@ pub fn upstream(block: &settings::Upstream, diags: &mut Diags, make: Templates<'
         sid_index: PeerIndex::default(),
         backup_sids: PeerIndex::default(),
         pins: None,
+        dynamic: None,
     };
-    name_sessions(&mut upstream, &lines);
-    pins::add(&mut upstream, block, &lines, diags, make);
+    name_sessions(&mut upstream);
+    pins::add(&mut upstream, block, diags, make);
     upstream
 }
 
@@ -136,6 +132,8 @@ pub fn implicit(name: &str, port: u16, addrs: Vec<PeerAddr>) -> Upstream {
             backup: false,
             drain: false,
             id: None,
+            plain: None,
+            route: None,
         })
         .collect();
     Upstream {
@@ -159,6 +157,7 @@ pub fn implicit(name: &str, port: u16, addrs: Vec<PeerAddr>) -> Upstream {
         sid_index: PeerIndex::default(),
         backup_sids: PeerIndex::default(),
         pins: None,
+        dynamic: None,
     }
 }
 
@@ -259,11 +258,50 @@ fn peer(server: &settings::Server, addr: PeerAddr) -> Peer {
         backup: server.backup,
         drain: server.drain,
         id: server.id.as_ref().or(server.route.as_ref()).map(|i| show(i).into()),
+        plain: server.id.clone(),
+        route: server.route.clone(),
     }
 }
 
-/// Works out what the cookie says for each peer, both ways. `lines` are the peers' servers.
-fn name_sessions(upstream: &mut Upstream, lines: &[&settings::Server]) {
+/// The servers of a block that are looked up while running. `zone_size`: bytes of its zone.
+pub fn dynamic(
+    block: &settings::Upstream,
+    resolver: ResolverId,
+    timeout: Duration,
+    zone_size: usize,
+) -> Option<Box<Dynamic>> {
+    let server = |s: &settings::Server| {
+        let (host, port) = s.name()?;
+        // An address of no meaning, until there is one.
+        let addr = PeerAddr::Inet(SocketAddr::new([0, 0, 0, 0].into(), port));
+        Some(DynamicServer {
+            host: show(host).into(),
+            service: s.service.as_ref().map(|s| show(s).into()),
+            port,
+            peer: Peer { name: Box::default(), ..peer(s, addr) },
+        })
+    };
+    let servers: Vec<_> = block.servers.iter().filter_map(server).collect();
+    let pins = block.pins.clone();
+    let renew = Renew(Arc::new(move |upstream: &mut Upstream| pins::tables(upstream, &pins)));
+    (!servers.is_empty()).then(|| Box::new(Dynamic { resolver, timeout, servers, zone_size, renew }))
+}
+
+/// An upstream with other peers; `primary` of them are no backups.
+pub fn with_peers(upstream: &Upstream, peers: Vec<Peer>, primary: usize) -> Upstream {
+    let mut upstream = Upstream { peers, primary, ..upstream.clone() };
+    upstream.sids.clear();
+    upstream.sid_index.clear();
+    upstream.backup_sids.clear();
+    name_sessions(&mut upstream);
+    if let Some(renew) = upstream.dynamic.as_ref().map(|d| d.renew.clone()) {
+        (renew.0)(&mut upstream);
+    }
+    upstream
+}
+
+/// Works out what the cookie says for each peer, both ways.
+fn name_sessions(upstream: &mut Upstream) {
     let Some(sticky) = &upstream.sticky else { return };
     if let Sticky::Ng(s) = sticky {
         // The module leaves an only server alone.
@@ -272,16 +310,16 @@ fn name_sessions(upstream: &mut Upstream, lines: &[&settings::Server]) {
         }
         return index_sessions(upstream);
     }
-    let sid = |(peer, line): (&Peer, &&settings::Server)| match sticky {
+    let sid = |peer: &Peer| match sticky {
         // `id=` is Tengine's and `route=` is nginx's; each knows its own only.
         Sticky::Tengine(s) if s.md5 => md5_hex(peer.name.as_bytes()),
-        Sticky::Tengine(_) => line.id.clone().unwrap_or_else(|| peer.name.as_bytes().into()),
+        Sticky::Tengine(_) => peer.plain.clone().unwrap_or_else(|| peer.name.as_bytes().into()),
         Sticky::Cookie(_) | Sticky::Route(_) | Sticky::Learn(_) => {
-            line.route.clone().unwrap_or_else(|| md5_hex(peer.name.as_bytes()))
+            peer.route.clone().unwrap_or_else(|| md5_hex(peer.name.as_bytes()))
         }
         Sticky::Ng(_) => Box::default(),
     };
-    upstream.sids = upstream.peers.iter().zip(lines).map(sid).collect();
+    upstream.sids = upstream.peers.iter().map(sid).collect();
     index_sessions(upstream);
 }
 

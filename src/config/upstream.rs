@@ -1,9 +1,11 @@
 //! `upstream` blocks: servers, the balancer, kept connections. Sessions are in [`super::sticky`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::Checking;
 use super::pins::{self, Pins};
+use super::resolver::{self, Resolver};
 use super::sticky::{self, Sticky};
 use crate::diag::{Diag, Diags, FileId, Severity};
 use crate::plan::UpstreamKeepalive;
@@ -24,6 +26,12 @@ pub struct Upstream {
     pub pins: Pins,
     /// `zone NAME`: the peers' state outlives a reload. Threads share it with or without.
     pub zone: Option<Box<[u8]>>,
+    /// Bytes of the zone; `None`: another line says it.
+    pub zone_size: Option<u64>,
+    /// Who looks up the names of `server … resolve`; `None`: the `resolver` of `http`.
+    pub resolver: Option<Arc<Resolver>>,
+    /// `None`: the `resolver_timeout` of `http`.
+    pub resolver_timeout: Option<Duration>,
     /// `keepalive` and its companions; on by default (nginx 1.29.7 and later).
     pub keepalive: UpstreamKeepalive,
     /// `check` and its companions.
@@ -97,6 +105,10 @@ pub struct Server {
     pub id: Option<Box<[u8]>>,
     /// `route=`: the session's value with nginx's `sticky cookie`.
     pub route: Option<Box<[u8]>>,
+    /// The name is looked up while running.
+    pub resolve: bool,
+    /// `service=`: the name's SRV records say where.
+    pub service: Option<Box<[u8]>>,
     /// The `;`.
     pub at: (FileId, u32),
 }
@@ -152,6 +164,9 @@ pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
         sticky: None,
         pins: Pins::default(),
         zone: None,
+        zone_size: None,
+        resolver: None,
+        resolver_timeout: None,
         keepalive: UpstreamKeepalive {
             idle: 32,
             local: true,
@@ -206,6 +221,15 @@ pub fn read(block: Dir<'_>, diags: &mut Diags) -> Upstream {
                 upstream.balance(&mut say, Method::ConsistentHash(dir.arg(0).into()));
             }
             "zone" => upstream.zone(&mut say),
+            "resolver" if upstream.resolver.is_some() => say.directive(0, "is duplicate"),
+            "resolver" => upstream.resolver = resolver::parse(dir, |arg, message| say.emerg(arg, message)),
+            "resolver_timeout" if upstream.resolver_timeout.is_some() => say.directive(0, "is duplicate"),
+            "resolver_timeout" => {
+                upstream.resolver_timeout = values::msec(dir.arg(0)).map(Duration::from_millis);
+                if upstream.resolver_timeout.is_none() {
+                    say.directive(0, "invalid value");
+                }
+            }
             "keepalive" | "keepalive_requests" | "keepalive_time" | "keepalive_timeout" => {
                 upstream.keepalive(&mut say);
             }
@@ -347,7 +371,7 @@ impl Upstream {
                 Some(n) if n < 8 * 4096 => {
                     return say.emerg(0, format!("zone \"{}\" is too small", show(name)));
                 }
-                Some(_) => {}
+                Some(n) => self.zone_size = Some(n),
             }
         }
         self.zone = Some(name.into());
@@ -449,6 +473,8 @@ fn server(say: &mut Say<'_, '_>, method: &Method) -> Option<Server> {
         drain: false,
         id: None,
         route: None,
+        resolve: false,
+        service: None,
         at: dir.at(),
     };
     let mut good = true;
@@ -465,11 +491,38 @@ fn server(say: &mut Say<'_, '_>, method: &Method) -> Option<Server> {
         say.emerg(i, message);
         good = false;
     }
-    if let Err(e) = values::server(&server.address) {
-        say.emerg(0, format!("{e} in upstream \"{}\"", show(&server.address)));
+    if good && let Err(text) = server.check() {
+        say.emerg(0, text);
         good = false;
     }
     good.then_some(server)
+}
+
+impl Server {
+    /// What of the address and the parameters does not go together, in nginx's order.
+    fn check(&self) -> Result<(), String> {
+        let name = show(&self.address);
+        if self.service.is_some() && !self.resolve {
+            return Err(format!("service upstream \"{name}\" requires \"resolve\" parameter"));
+        }
+        let address = values::server(&self.address).map_err(|e| format!("{e} in upstream \"{name}\""))?;
+        if self.service.is_some() && address.port.is_some() {
+            return Err(format!("service upstream \"{name}\" may not have port"));
+        }
+        if self.service.is_some() && !matches!(address.host, values::Host::Name(_)) {
+            return Err(format!("service upstream \"{name}\" requires domain name"));
+        }
+        Ok(())
+    }
+
+    /// The name that is looked up while running; an address is none.
+    pub fn name(&self) -> Option<(&[u8], u16)> {
+        let address = values::server(&self.address).ok().filter(|_| self.resolve)?;
+        match address.host {
+            values::Host::Name(name) => Some((name, address.port.unwrap_or(80))),
+            _ => None,
+        }
+    }
 }
 
 enum Wrong {
@@ -497,18 +550,15 @@ fn parameter(server: &mut Server, text: &[u8], method: &Method) -> Result<(), Wr
         Some((b"route=", [])) => return Err(Wrong::Says("route is empty")),
         Some((b"route=", v)) if v.len() > 32 => return Err(Wrong::Says("route is longer than 32")),
         Some((b"route=", v)) => server.route = Some(v.into()),
-        Some((b"service=", _)) => {
-            return Err(Wrong::Says("\"service\" of \"server\" is not supported by tenrec yet"));
-        }
+        Some((b"service=", [])) => return Err(Wrong::Says("service is empty")),
+        Some((b"service=", v)) => server.service = Some(v.into()),
         _ => match text {
             b"backup" if forbids_backup(method) => return Err(Wrong::NotWithMethod),
             b"backup" => server.backup = true,
             // Of the two the last one holds.
             b"down" => (server.down, server.drain) = (true, false),
             b"drain" => (server.down, server.drain) = (false, true),
-            b"resolve" => {
-                return Err(Wrong::Says("\"resolve\" of \"server\" is not supported by tenrec yet"));
-            }
+            b"resolve" => server.resolve = true,
             _ => return Err(Wrong::Invalid),
         },
     }

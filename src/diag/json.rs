@@ -14,7 +14,7 @@ pub fn to_json(map: &SourceMap, diag: &Diag) -> Value {
     json!({
         "severity": diag.severity.word(),
         "code": diag.code,
-        "message": diag.message,
+        "message": diag.text(),
         "hint": diag.hint,
         "file": file.map(|f| f.name.as_str()),
         "line": start.map(|(line, _)| line),

@@ -46,6 +46,9 @@ impl Severity {
     }
 }
 
+/// Stands in a message that names its place before it ends; others end with it.
+pub const HERE: &str = "\u{1}";
+
 /// One thing to say about a configuration.
 #[derive(Debug, Clone)]
 pub struct Diag {
@@ -64,6 +67,15 @@ pub struct Diag {
 }
 
 impl Diag {
+    /// The message without a mark for its place.
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        if self.message.contains(HERE) {
+            self.message.replace(HERE, "").into()
+        } else {
+            (&*self.message).into()
+        }
+    }
+
     pub fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
         Self { severity, code, message: message.into(), span: None, at: None, hint: None }
     }

@@ -62,7 +62,8 @@ impl Engine {
             .map_err(|e| format!("{e:?}"))?;
         let slots = Slots::private();
         let runtime = rt::runtime().map_err(why)?;
-        let serving = Serving::alone(plan.clone(), State { tables, slots });
+        let serving =
+            Serving::alone(plan.clone(), State { tables, slots, names: crate::proxy::Memory::default() });
         // Each request meets peers of its own.
         serving.proxy.close();
         Ok(Self { plan, serving, runtime })

@@ -35,6 +35,43 @@ pub struct Upstream {
     pub backup_sids: PeerIndex,
     /// What the file asks for that is ours; `None`: nothing.
     pub pins: Option<Box<super::Pins>>,
+    /// Servers whose addresses are looked up while running; none of them is among `peers`.
+    pub dynamic: Option<Box<Dynamic>>,
+}
+
+/// The `server … resolve` lines of an upstream.
+#[derive(Debug, Clone)]
+pub struct Dynamic {
+    pub resolver: super::ResolverId,
+    /// `resolver_timeout`; 0: no limit.
+    pub timeout: Duration,
+    pub servers: Vec<DynamicServer>,
+    /// Bytes of the upstream's zone, which bounds the peers.
+    pub zone_size: usize,
+    /// Works out again what hangs on the peers that there are.
+    pub renew: Renew,
+}
+
+/// What is done to an upstream whose peers have changed.
+#[derive(Clone)]
+pub struct Renew(pub Arc<dyn Fn(&mut Upstream) + Send + Sync>);
+
+impl std::fmt::Debug for Renew {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Renew")
+    }
+}
+
+/// One `server … resolve` line.
+#[derive(Debug, Clone)]
+pub struct DynamicServer {
+    pub host: Box<str>,
+    /// `service=`; `None`: the host's own addresses.
+    pub service: Option<Box<str>>,
+    /// The port of peers without `service`.
+    pub port: u16,
+    /// What each of its peers is but for name and address.
+    pub peer: Peer,
 }
 
 /// One address of one `server` line.
@@ -58,6 +95,10 @@ pub struct Peer {
     pub drain: bool,
     /// `id=` (Tengine) or `route=` (nginx).
     pub id: Option<Box<str>>,
+    /// `id=`: the session's value with Tengine's `hash=plain`.
+    pub plain: Option<Box<[u8]>>,
+    /// `route=`: the session's value with nginx's sessions.
+    pub route: Option<Box<[u8]>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

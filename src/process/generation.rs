@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::diag::Severity;
 use crate::log::Logs;
 use crate::plan::Plan;
+use crate::proxy::Memory;
 use crate::rt::clock;
 use crate::server::{Leaving, Queue, State, Worker};
 use crate::sticky::{NoTables, Tables};
@@ -55,7 +56,9 @@ impl Generation {
         snapshots::load(&tables, ids.as_ref().map(|i| i.uid), &logs);
         let slots = Slots::open(&plan, known.map(|k| &k.slots));
         let slots = slots.map_err(|e| refuse(&NoTables::Memory(e), &logs))?;
-        let state = State { tables, slots };
+        let resolved = known.map_or_else(Memory::default, |k| k.names.clone());
+        let names = Memory::open(&plan, &resolved).map_err(|e| refuse(&NoTables::Memory(e), &logs))?;
+        let state = State { tables, slots, names };
         let sockets = Sockets::open(&plan.listeners, plan.process.workers as usize, old, &logs)?;
         let control = Control::open(plan.process.control.as_deref(), control, &logs)?;
         Ok(Self {

@@ -67,12 +67,12 @@ impl<'a> Exchange<'a> {
         self.end_attempt(Some(&link), status);
         self.learn(peer, Moment::End);
         choice.finish(Ending::Done, self.req.attempts.last());
-        if let (Some(upstream), Some(peer)) = (self.upstream, peer)
+        if let (Some(upstream), Some(of), Some(peer)) = (self.upstream, self.of, peer)
             && self.out.sent_all
             && link.is_reusable()
             && !self.thread.draining()
         {
-            self.mine.keep(upstream, peer, self.req.loc, link);
+            self.mine.keep(upstream, of, peer, self.req.loc, link);
         } else if link.has_excess() && self.out.sent_all && status != 101 {
             let text = "upstream sent more data than specified in \"Content-Length\" header";
             self.log(Severity::Warn, Action::ReadingBody, format_args!("{text}"));

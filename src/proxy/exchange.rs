@@ -89,7 +89,8 @@ pub async fn pass(
                 Destination::Upstream(id) => Some(id),
                 Destination::Addresses(_) | Destination::Name(..) => None,
             };
-            let of = upstream.and_then(|id| mine.of(&plan, id));
+            let live = upstream.and_then(|id| mine.live(id));
+            let of = upstream.and_then(|id| mine.of(&plan, id, live.as_ref()));
             let now = clock::instant();
             let mut exchange = Exchange {
                 req,
@@ -201,8 +202,8 @@ impl<'a> Exchange<'a> {
         self.note_first(peer);
         let mut fresh = false;
         let (fault, link) = loop {
-            let kept = match (self.upstream, peer) {
-                (Some(id), Some(peer)) if !fresh => self.mine.take(id, peer, self.req.loc),
+            let kept = match (self.upstream, self.of, peer) {
+                (Some(id), Some(of), Some(peer)) if !fresh => self.mine.take(id, of, peer, self.req.loc),
                 _ => None,
             };
             let was_kept = kept.is_some();
@@ -285,7 +286,9 @@ impl<'a> Exchange<'a> {
         self.attempt_started = clock::instant();
         self.out.begin();
         let addr = match (self.upstream, peer) {
-            (Some(upstream), Some(peer)) => AttemptAddr::Peer(upstream, peer),
+            (Some(upstream), Some(peer)) if self.of.is_some_and(|of| !of.changes()) => {
+                AttemptAddr::Peer(upstream, peer)
+            }
             _ => AttemptAddr::Text(name.into()),
         };
         self.req.attempts.push(Attempt { addr, ..Attempt::default() });

@@ -8,7 +8,10 @@ mod ask;
 mod connect;
 mod destination;
 mod exchange;
+mod follow;
 mod head;
+mod kept;
+mod live;
 mod next;
 mod pool;
 mod redirect;
@@ -25,6 +28,8 @@ mod tunnels;
 
 pub use connect::{DialError, DialOptions, Dialled, dial};
 pub use exchange::{Outcome, pass};
+pub use kept::Memory;
+pub use live::{Rolls, Set, Sets};
 pub use next::{Fault, Situation};
 pub use thread::ProxyThread;
 

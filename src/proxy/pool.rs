@@ -80,6 +80,17 @@ impl<T> Pool<T> {
         self.idle.retain_mut(|i| i.until > now && !stale(&mut i.conn));
     }
 
+    /// The peers have other numbers now; connections to those that have none are closed.
+    pub fn rename(&mut self, number: impl Fn(PeerId) -> Option<PeerId>) {
+        self.idle.retain_mut(|idle| match number(idle.key.peer) {
+            Some(peer) => {
+                idle.key.peer = peer;
+                true
+            }
+            None => false,
+        });
+    }
+
     pub fn clear(&mut self) {
         self.idle.clear();
     }

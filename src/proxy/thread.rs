@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::answer::AnswerPlan;
 use super::head::HeadPlan;
+use super::live::{Set, Sets};
 use super::pool::{Key, Life, Pool};
 use super::request::Outgoing;
 use super::tunnels::Tunnels;
@@ -43,14 +44,31 @@ pub struct ProxyThread {
 struct UpstreamThread {
     local: Local,
     pool: RefCell<Pool<Box<ClientConn>>>,
+    /// The peers of an upstream whose addresses change.
+    live: RefCell<Option<Rc<Live>>>,
+}
+
+/// A set of peers, and this thread's weights of them.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) set: Arc<Set>,
+    local: Local,
 }
 
 /// An upstream as a request sees it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Of<'a> {
+    live: Option<&'a Rc<Live>>,
     pub(super) upstream: &'a Upstream,
     pub(super) shared: &'a Shared,
     pub(super) local: &'a Local,
+}
+
+impl Of<'_> {
+    /// Its peers are not those of the plan.
+    pub(super) fn changes(&self) -> bool {
+        self.live.is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -80,6 +98,7 @@ impl ProxyThread {
         let upstream = |(upstream, shared): (&Upstream, &Shared)| UpstreamThread {
             local: Local::new(shared),
             pool: RefCell::new(Pool::new(upstream.keepalive.clone())),
+            live: RefCell::default(),
         };
         let upstreams = plan.upstreams.iter().zip(shared.iter()).map(upstream).collect();
         let locations = plan
@@ -121,10 +140,52 @@ impl ProxyThread {
         self.locations.get(id.ix())?.as_ref()
     }
 
+    /// The peers that an upstream has just now, if its addresses change.
+    pub(super) fn live(&self, id: UpstreamId) -> Option<Rc<Live>> {
+        self.upstreams.get(id.ix())?.live.borrow().clone()
+    }
+
     /// The peers of an upstream, and what is known of them.
-    pub(super) fn of<'a>(&'a self, plan: &'a Plan, id: UpstreamId) -> Option<Of<'a>> {
+    pub(super) fn of<'a>(
+        &'a self,
+        plan: &'a Plan,
+        id: UpstreamId,
+        live: Option<&'a Rc<Live>>,
+    ) -> Option<Of<'a>> {
+        if let Some(now) = live {
+            return Some(Of {
+                live,
+                upstream: &now.set.upstream,
+                shared: &now.set.shared,
+                local: &now.local,
+            });
+        }
         let (upstream, shared) = (plan.upstreams.get(id.ix())?, self.shared.get(id.ix())?);
-        Some(Of { upstream, shared, local: &self.upstreams.get(id.ix())?.local })
+        Some(Of { live, upstream, shared, local: &self.upstreams.get(id.ix())?.local })
+    }
+
+    /// From here on requests begin with these sets. Connections to peers that are gone are closed.
+    pub fn adopt(&self, sets: &Sets) {
+        for (upstream, set) in self.upstreams.iter().zip(sets.iter()) {
+            let Some(set) = set else { continue };
+            let before = upstream.live.borrow().clone();
+            if before.as_ref().is_some_and(|b| Arc::ptr_eq(&b.set, set)) {
+                continue;
+            }
+            let local = match &before {
+                Some(before) => Local::following(&set.shared, (&before.set.shared, &before.local)),
+                None => Local::new(&set.shared),
+            };
+            upstream.pool.borrow_mut().rename(|peer| set.same(&before.as_ref()?.set, peer));
+            *upstream.live.borrow_mut() = Some(Rc::new(Live { set: set.clone(), local }));
+        }
+    }
+
+    /// The peer of a request's set in the set of now; `None`: it is gone.
+    fn here(&self, id: UpstreamId, of: Of<'_>, peer: PeerId) -> Option<PeerId> {
+        let Some(then) = of.live else { return Some(peer) };
+        let now = self.live(id)?;
+        if Rc::ptr_eq(&now, then) { Some(peer) } else { now.set.same(&then.set, peer) }
     }
 
     /// Who looks names up.
@@ -162,9 +223,11 @@ impl ProxyThread {
     pub(super) fn take(
         &self,
         upstream: UpstreamId,
+        of: Of<'_>,
         peer: PeerId,
         location: LocId,
     ) -> Option<Box<ClientConn>> {
+        let peer = self.here(upstream, of, peer)?;
         let mut pool = self.upstreams.get(upstream.ix())?.pool.borrow_mut();
         let key = Self::key(&pool, peer, location);
         pool.take(key, clock::instant(), |conn| conn.is_stale()).map(|(conn, _)| conn)
@@ -173,10 +236,12 @@ impl ProxyThread {
     pub(super) fn keep(
         self: &Rc<Self>,
         upstream: UpstreamId,
+        of: Of<'_>,
         peer: PeerId,
         location: LocId,
         mut conn: Box<ClientConn>,
     ) {
+        let Some(peer) = self.here(upstream, of, peer) else { return };
         let Some(of) = self.upstreams.get(upstream.ix()) else { return };
         if self.closing.get() {
             return;

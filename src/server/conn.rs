@@ -29,7 +29,8 @@ pub struct Serving {
 impl Serving {
     /// What one thread needs that serves nobody: see [`explain`].
     pub fn alone(plan: Arc<Plan>, state: State) -> Self {
-        Shared::new(plan, Arc::new(Logs::nowhere()), state, crate::store::Stores::default()).serving()
+        let stores = crate::store::Stores::default();
+        Shared::new(plan, Arc::new(Logs::nowhere()), state, stores).0.serving()
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::thread::Shared;
+use super::thread::{At, Shared};
 use crate::balance::Verdict;
 use crate::diag::Severity;
 use crate::plan::{PeerId, Upstream};
@@ -42,8 +42,9 @@ pub(super) fn peers(shared: &Shared, only: Option<&str>, window: Option<u64>) ->
 }
 
 fn upstream(shared: &Shared, ix: usize, window: u64, now: u64) -> Option<Value> {
-    let upstream = shared.plan.upstreams.get(ix)?;
-    let peers: Vec<Value> = ids(upstream).filter_map(|(id, _)| peer(shared, ix, id, window, now)).collect();
+    let at = shared.at(ix)?;
+    let upstream = at.upstream();
+    let peers: Vec<Value> = ids(upstream).filter_map(|(id, _)| peer(&at, id, window, now)).collect();
     Some(json!({ "name": &*upstream.name, "sticky": upstream.sticky.is_some(), "peers": peers }))
 }
 
@@ -51,9 +52,9 @@ fn ids(upstream: &Upstream) -> impl Iterator<Item = (PeerId, &crate::plan::Peer)
     upstream.peers.iter().enumerate().map(|(ix, p)| (PeerId(ix as u32), p))
 }
 
-fn peer(shared: &Shared, upstream: usize, id: PeerId, window: u64, now: u64) -> Option<Value> {
-    let plan = shared.plan.upstreams.get(upstream)?.peers.get(id.ix())?;
-    let balance = shared.peers.get(upstream)?;
+fn peer(at: &At<'_>, id: PeerId, window: u64, now: u64) -> Option<Value> {
+    let plan = at.upstream().peers.get(id.ix())?;
+    let balance = at.balance();
     let (view, slot) = (balance.peer(id, i64::try_from(now / 1000).ok()?)?, balance.slot(id)?);
     let (operator, since) = slot.operator(now);
     let probe = slot.probe();
@@ -137,14 +138,14 @@ pub(super) fn order(shared: &Shared, drain: bool, body: &[u8], uid: u32) -> Answ
     };
     let now = clock::unix_millis();
     let mut rows = Vec::new();
+    let all: Vec<At<'_>> = upstreams.into_iter().filter_map(|ix| shared.at(ix)).collect();
     let mut candidates: Vec<&str> = Vec::new();
-    for ix in upstreams {
-        let Some(upstream) = shared.plan.upstreams.get(ix) else { continue };
-        for (id, p) in ids(upstream) {
+    for at in &all {
+        for (id, p) in ids(at.upstream()) {
             if *p.name == *server || *p.server == *server || p.id.as_deref() == Some(server) {
-                let Some(slot) = shared.peers.get(ix).and_then(|b| b.slot(id)) else { continue };
+                let Some(slot) = at.balance().slot(id) else { continue };
                 carry_out(shared, (of, &p.name), slot, drain.then_some(deadline), uid, now);
-                rows.extend(peer(shared, ix, id, WINDOW, now));
+                rows.extend(peer(at, id, WINDOW, now));
             } else {
                 candidates.push(&p.name);
                 candidates.extend((*p.server != *p.name).then_some(&*p.server));
@@ -163,9 +164,12 @@ pub(super) fn order(shared: &Shared, drain: bool, body: &[u8], uid: u32) -> Answ
 /// How many peers of the upstream take new sessions.
 fn takers(shared: &Shared, upstream: &str, now: u64) -> usize {
     let seconds = i64::try_from(now / 1000).unwrap_or(0);
-    let of = shared.plan.upstreams.iter().zip(shared.peers.iter()).filter(|(u, _)| *u.name == *upstream);
-    let verdicts = of.flat_map(|(u, b)| ids(u).filter_map(move |(id, _)| Some(b.peer(id, seconds)?.verdict)));
-    verdicts.filter(|v| matches!(v, Verdict::Usable | Verdict::Full)).count()
+    let takes = |at: &At<'_>| {
+        let verdict = |(id, _)| at.balance().peer(id, seconds).map(|p| p.verdict);
+        let verdicts = ids(at.upstream()).filter_map(verdict);
+        verdicts.filter(|v| matches!(v, Verdict::Usable | Verdict::Full)).count()
+    };
+    shared.all().filter(|at| *at.upstream().name == *upstream).map(|at| takes(&at)).sum()
 }
 
 /// `drain`: milliseconds until the deadline, if there is one; `None`: back into service.
@@ -197,7 +201,7 @@ fn carry_out(
 /// connections. The answer is when it is due again.
 pub(super) fn look_after(shared: &Shared) -> Option<Duration> {
     shared.plan.process.control.as_ref()?;
-    shared.peers.iter().for_each(|p| p.note_connections(pid(), false));
+    shared.all().for_each(|at| at.balance().note_connections(pid(), false));
     if !shared.slots.troubled() {
         return Some(LATE);
     }
@@ -209,14 +213,15 @@ pub(super) fn look_after(shared: &Shared) -> Option<Duration> {
 /// The worker has no connections any more.
 pub(super) fn leave(shared: &Shared) {
     if shared.plan.process.control.is_some() {
-        shared.peers.iter().for_each(|p| p.note_connections(pid(), true));
+        shared.all().for_each(|at| at.balance().note_connections(pid(), true));
     }
 }
 
 fn expire(shared: &Shared) {
     let now = clock::unix_millis();
-    for (upstream, balance) in shared.plan.upstreams.iter().zip(shared.peers.iter()) {
-        for id in balance.expire(now) {
+    for at in shared.all() {
+        let upstream = at.upstream();
+        for id in at.balance().expire(now) {
             let Some(peer) = upstream.peers.get(id.ix()) else { continue };
             shared.logs.main(
                 Severity::Notice,

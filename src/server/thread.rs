@@ -12,8 +12,8 @@ use tokio::sync::{Notify, watch};
 use crate::diag::Severity;
 use crate::http::{Checks, Serial, Stats, ThreadState};
 use crate::log::Logs;
-use crate::plan::{Checked, Plan};
-use crate::proxy::ProxyThread;
+use crate::plan::{Checked, Plan, Upstream};
+use crate::proxy::{self, ProxyThread, Set, Sets};
 use crate::store::Stores;
 use crate::zone::Slots;
 use crate::{balance, rt, sticky, sys};
@@ -66,27 +66,65 @@ pub(super) struct Shared {
     pub(super) slots: Slots,
     tables: sticky::Tables,
     stores: Stores,
+    names: proxy::Memory,
+    /// The peers of upstreams whose addresses change.
+    sets: watch::Receiver<Sets>,
+}
+
+/// What looks names up, for the one thread that does.
+#[derive(Debug)]
+pub(super) struct Following {
+    rolls: proxy::Rolls,
+    sets: watch::Sender<Sets>,
+}
+
+/// An upstream as it is now.
+pub(super) struct At<'s> {
+    set: Option<Arc<Set>>,
+    plan: &'s Upstream,
+    peers: &'s balance::Shared,
+}
+
+impl At<'_> {
+    pub(super) fn upstream(&self) -> &Upstream {
+        self.set.as_ref().map_or(self.plan, |set| &set.upstream)
+    }
+
+    pub(super) fn balance(&self) -> &balance::Shared {
+        self.set.as_ref().map_or(self.peers, |set| &set.shared)
+    }
 }
 
 impl Shared {
-    pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>, state: State, stores: Stores) -> Self {
-        let State { tables, slots } = state;
+    /// … and what the thread needs that looks names up.
+    pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>, state: State, stores: Stores) -> (Self, Following) {
+        let State { tables, slots, names } = state;
         let peers = plan.upstreams.iter().map(|u| balance::Shared::new(u, &slots)).collect();
-        Self { plan, logs, stats: Arc::default(), serial: Arc::default(), peers, slots, tables, stores }
+        let rolls = proxy::Rolls::new(&plan, &slots, &names);
+        let (sender, sets) = watch::channel(rolls.sets());
+        let (stats, serial) = (Arc::default(), Arc::default());
+        let shared = Self { plan, logs, stats, serial, peers, slots, tables, stores, names, sets };
+        (shared, Following { rolls, sets: sender })
+    }
+
+    pub(super) fn at(&self, ix: usize) -> Option<At<'_>> {
+        let set = self.sets.borrow().get(ix).cloned().flatten();
+        Some(At { set, plan: self.plan.upstreams.get(ix)?, peers: self.peers.get(ix)? })
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = At<'_>> {
+        (0..self.plan.upstreams.len()).filter_map(|ix| self.at(ix))
     }
 
     /// What a thread's connections need; made on the thread itself.
     pub(super) fn serving(&self) -> Serving {
+        let (peers, tables, stores) = (self.peers.clone(), self.tables.clone(), self.stores.clone());
+        let proxy = ProxyThread::new(&self.plan, peers, tables, stores, &self.logs);
+        proxy.adopt(&self.sets.borrow());
         Serving {
             plan: self.plan.clone(),
             http: Rc::new(ThreadState::new(self.logs.clone(), self.stats.clone(), self.checks())),
-            proxy: ProxyThread::new(
-                &self.plan,
-                self.peers.clone(),
-                self.tables.clone(),
-                self.stores.clone(),
-                &self.logs,
-            ),
+            proxy,
             serial: self.serial.clone(),
         }
     }
@@ -98,6 +136,24 @@ impl Shared {
         };
         let slots = self.plan.checked.iter().filter_map(slot).collect();
         Checks { slots, generation: self.slots.generation() }
+    }
+
+    /// Looks names up on this thread, or takes over what the thread that does has found.
+    fn follow(&self, proxy: &Rc<ProxyThread>, following: Option<Following>) {
+        if let Some(Following { rolls, sets }) = following {
+            return rolls.follow(&self.plan, proxy, &self.logs, &self.names, sets);
+        }
+        let (mut sets, proxy) = (self.sets.clone(), Rc::downgrade(proxy));
+        tokio::task::spawn_local(async move {
+            loop {
+                let Some(thread) = proxy.upgrade() else { return };
+                thread.adopt(&sets.borrow_and_update());
+                drop(thread);
+                if sets.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
     }
 }
 
@@ -155,6 +211,7 @@ impl Drop for Seat {
 pub(super) struct Duties {
     pub(super) control: Option<Control>,
     pub(super) probes: Option<Probes>,
+    pub(super) following: Option<Following>,
 }
 
 /// Runs the thread until it is told to end.
@@ -184,6 +241,7 @@ async fn serve(
     tell: &Teller,
 ) {
     let thread = Rc::new(Thread::new(shared));
+    shared.follow(&thread.serving.proxy, duties.following);
     let (stop, stopped) = watch::channel(accept::Stop::No);
     let mut loops = Vec::new();
     for queue in queues {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::diag::Severity;
 use crate::log::Logs;
 use crate::plan::Plan;
+use crate::proxy::Memory;
 use crate::sticky::Tables;
 use crate::store::{Stores, Talker};
 use crate::sys;
@@ -46,6 +47,8 @@ pub struct State {
     pub tables: Tables,
     /// What is known of the peers.
     pub slots: Slots,
+    /// What names meant that are looked up while running.
+    pub names: Memory,
 }
 
 /// The running threads.
@@ -71,10 +74,11 @@ impl Worker {
     ) -> io::Result<Self> {
         let probes = Probes::new(plan.clone(), logs.clone(), state.slots.clone());
         probes.begin();
-        // They are the first thread's.
-        let mut duties = Duties { control, probes: Some(probes) };
         let (stores, talker) = Stores::start(&plan, &state.tables, &logs)?;
-        let shared = Arc::new(Shared::new(plan, logs, state, stores));
+        let (shared, following) = Shared::new(plan, logs, state, stores);
+        let shared = Arc::new(shared);
+        // They are the first thread's.
+        let mut duties = Duties { control, probes: Some(probes), following: Some(following) };
         let (news, tell) = sys::pair()?;
         let mut threads = Vec::new();
         for (index, queues) in queues.into_iter().enumerate() {

@@ -31,6 +31,8 @@ fn peer(ix: usize, weight: u32) -> Peer {
         backup: false,
         drain: false,
         id: None,
+        plain: None,
+        route: None,
     }
 }
 
@@ -56,6 +58,7 @@ fn upstream(weights: &[u32]) -> Upstream {
         sids: Vec::new(),
         backup_sids: Default::default(),
         pins: None,
+        dynamic: None,
         sid_index: crate::plan::PeerIndex::default(),
     }
 }

@@ -35,6 +35,8 @@ fn server(address: &str) -> settings::Server {
         drain: false,
         id: id.map(|i| i.as_bytes().into()),
         route: route.map(|r| r.as_bytes().into()),
+        resolve: false,
+        service: None,
         at: AT,
     }
 }
@@ -48,6 +50,9 @@ fn upstream(servers: &[&str], sticky: Sticky) -> Upstream {
         sticky: Some(sticky),
         pins: crate::config::pins::Pins::default(),
         zone: None,
+        zone_size: None,
+        resolver: None,
+        resolver_timeout: None,
         keepalive: UpstreamKeepalive {
             idle: 0,
             local: false,
