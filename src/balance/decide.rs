@@ -70,6 +70,14 @@ impl Decider {
         }
     }
 
+    /// It names a peer before it looks at any.
+    pub(super) fn is_blind(&self) -> bool {
+        matches!(
+            self,
+            Self::IpHash { .. } | Self::Hash { .. } | Self::Consistent { .. } | Self::Random { .. }
+        )
+    }
+
     /// Chooses among the peers of `view`'s group.
     pub(super) fn choose(&mut self, view: &View<'_>) -> Option<usize> {
         let several = view.range().len() > 1;

@@ -250,17 +250,19 @@ impl<'s> Selection<'s> {
                 return Err(NoPeer::PinnedAway);
             }
         }
-        if let Some(ix) = self.choose_in_group(ms) {
+        if let Some(ix) = self.choose_in_group(ms, false) {
             return Ok(ix);
         }
         if !self.backup && !self.shared.group(true).range.is_empty() {
             self.backup = true;
-            return self.choose_in_group(ms).ok_or(NoPeer::NoLive);
+            return self.choose_in_group(ms, true).ok_or(NoPeer::NoLive);
         }
         Err(NoPeer::NoLive)
     }
 
-    fn choose_in_group(&mut self, ms: i64) -> Option<usize> {
+    /// `turn`: the backups' turn has just come. nginx leaves this choice to the round where a hash or chance decides
+    /// otherwise.
+    fn choose_in_group(&mut self, ms: i64, turn: bool) -> Option<usize> {
         let Self { shared, local, decider, pin, backup_pin, tried, backup, .. } = self;
         let (shared, local) = (*shared, *local);
         let view = view(shared, local, *backup, tried, ms);
@@ -272,7 +274,13 @@ impl<'s> Selection<'s> {
             // Failures do not count, and nothing is asked about earlier attempts: there is no other peer.
             return view.verdict(0).admits(pin.is_some()).then_some(0);
         }
-        let Some(ix) = pin else { return decider.choose(&view) };
+        let Some(ix) = pin else {
+            return if turn && decider.is_blind() {
+                view.weighted(view.range(), None)
+            } else {
+                decider.choose(&view)
+            };
+        };
         if let Decider::RoundRobin = decider {
             // One pinned request in a row is paid for; a flood of them must not starve the peer of new sessions.
             let low = shared.state(ix).weight.unsigned_abs().abs_diff(shared.group(*backup).total_weight);

@@ -1,6 +1,7 @@
 //! Round robin, failures and their windows, backups, limits.
 
 use super::*;
+use crate::plan::Template;
 
 #[test]
 fn weights_are_spread_smoothly() {
@@ -168,4 +169,31 @@ fn hundreds_of_peers_are_each_tried_once() {
         n += 1;
     }
     assert_eq!((n, s.tries()), (300, 0));
+}
+
+#[test]
+fn backups_whose_turn_comes_go_round_whatever_the_balancer() {
+    // What nginx 1.31.5 answers with a primary that is down and three backups before the balancer's line.
+    let methods = [
+        Method::IpHash,
+        Method::Hash(Template::default()),
+        Method::HashConsistent(Template::default()),
+        Method::Random { two: false },
+        Method::LeastConn,
+    ];
+    for method in methods {
+        let mut up = upstream(&[1, 1, 1, 1]);
+        (up.primary, up.peers[0].down) = (1, true);
+        up.peers[1..].iter_mut().for_each(|p| p.backup = true);
+        up.method = method;
+        let bed = Bed::new(&up);
+        let ask = |_| {
+            let client = Some(std::net::IpAddr::from([10, 1, 2, 3]));
+            let mut s = bed.start(&Request { client, key: b"x1", seed: 7, ..Request::default() });
+            let peer = s.next(NOW).unwrap();
+            s.finish(Outcome::Done, NOW);
+            peer.ix()
+        };
+        assert_eq!((0..6).map(ask).collect::<Vec<_>>(), [1, 2, 3, 1, 2, 3], "{:?}", up.method);
+    }
 }
