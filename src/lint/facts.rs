@@ -91,6 +91,14 @@ impl<'c> Upstream<'c> {
         Some((name, value(dir, b"path=").unwrap_or_default()))
     }
 
+    /// Whether the cookies are signed: asked for, or there is a key.
+    pub(super) fn signed(&self, facts: &Facts<'c>) -> bool {
+        let has = |word: &[u8]| self.sticky.is_some_and(|d| d.args().iter().any(|w| *w.value == *word));
+        let key = |d: &Dir<'c>| d.name() == "session_sticky_key";
+        !has(b"signed=off")
+            && (has(b"signed") || has(b"signed=on") || self.lines.iter().chain(&facts.others).any(key))
+    }
+
     pub(super) fn strict(&self) -> Option<Dir<'c>> {
         self.tengine().filter(|d| value(*d, b"fallback=") == Some(b"off"))
     }

@@ -90,7 +90,8 @@ impl<'c> Rules<'_, 'c> {
         let Some(sticky) = upstream.cookie().or(upstream.tengine()) else { return };
         let none = value(sticky, b"samesite=").is_some_and(|v| v.eq_ignore_ascii_case(b"none"));
         if let Some(i) = parameter(sticky, b"samesite=").filter(|_| none)
-            && !sticky.args().iter().any(|w| *w.value == *b"secure")
+            // With "secure=auto" it is refused.
+            && !sticky.args().iter().any(|w| w.value.starts_with(b"secure"))
         {
             let then =
                 "browsers throw such a cookie away: every request of every browser gets another server";
@@ -166,15 +167,23 @@ impl<'c> Rules<'_, 'c> {
         let name: &[u8] = if upstream.tengine().is_some() { b"id=" } else { b"route=" };
         let counts = upstream.cookie().is_some() || plain;
         let bare = upstream.servers().any(|s| !counts || value(s, name).is_none());
-        if bare && self.public() {
+        let signed = upstream.signed(self.facts);
+        if bare && !signed && self.public() {
             let then = format!(
-                "whoever gets one can find the server's address by trying all, and can choose a server; give servers a \
-                 \"{}\"{}",
+                "whoever gets one can find the server's address by trying all, and can choose a server; sign them with \
+                 \"session_sticky_key\", or give servers a \"{}\"{}",
                 show(name),
                 if counts { "" } else { " and write \"hash=plain\"" }
             );
             let what = "cookies are made of servers' addresses, without a key".to_owned();
             self.say("S4", sticky, sticky.node().name.span, what, &then);
+            self.note();
+        }
+        if let Some(accept) = upstream.lines.iter().find(|d| d.name() == "sticky_accept").filter(|_| signed) {
+            let what = "\"sticky_accept\" where cookies are signed".to_owned();
+            let then = "values of the other product are honoured without a signature: whoever can make one chooses a server; \
+                        take it out when the old cookies have gone";
+            self.say("S4", *accept, accept.span(), what, then);
             self.note();
         }
         for server in upstream.servers() {
@@ -302,7 +311,8 @@ impl<'c> Rules<'_, 'c> {
         let facts = self.facts;
         for pass in &facts.passes {
             let upstream = &facts.upstreams[pass.upstream];
-            if upstream.sets().is_some() {
+            let private = upstream.sticky.is_some_and(|d| d.args().iter().any(|w| *w.value == *b"nocache"));
+            if upstream.sets().is_some() && !private {
                 let on = |d: &Dir<'_>| d.arg(0) != b"off";
                 let later = |d: &Dir<'_>| {
                     on(d) && !d.arg(0).starts_with(b"-") && !matches!(d.arg(0), b"epoch" | b"0")

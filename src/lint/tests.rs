@@ -37,6 +37,22 @@ fn each_rule_speaks_where_it_should_and_is_silent_beside() {
         ("S2", ["session_sticky; least_conn;", "", ""], ["least_conn; session_sticky;", "", ""]),
         ("S3", ["sticky cookie a samesite=None;", "", ""], ["sticky cookie a samesite=none secure;", "", ""]),
         ("S4", ["session_sticky;", "", "server { listen 80; }"], ["session_sticky;", "", ""]),
+        (
+            "S4",
+            ["session_sticky;", "", "server { listen 80; }"],
+            ["session_sticky signed;", "", "server { listen 80; }"],
+        ),
+        (
+            "S4",
+            ["session_sticky signed=off;", "", "session_sticky_key k; server { listen 80; }"],
+            ["sticky cookie a;", "", "session_sticky_key k; server { listen 80; }"],
+        ),
+        (
+            "S4",
+            ["session_sticky signed; sticky_accept nginx;", "", ""],
+            ["session_sticky; sticky_accept nginx;", "", ""],
+        ),
+        ("S6", ["session_sticky;", "expires 1h;", ""], ["session_sticky nocache;", "expires 1h;", ""]),
         ("S6", ["session_sticky;", "expires 1h;", ""], ["session_sticky;", "expires off;", "expires 1h;"]),
         (
             "S6",

@@ -13,7 +13,10 @@ use crate::compile::upstream as compile;
 use crate::config::sticky::{CookieInsert, Sticky};
 use crate::config::upstream as settings;
 use crate::diag::{Diags, FileId};
-use crate::plan::{PeerId, SessionSticky, StickyExpires, StickyMode, Template, Upstream, UpstreamKeepalive};
+use crate::plan::{
+    Accepted, Dates, PeerId, PeerIndex, Seal, SessionSticky, StickyExpires, StickyMode, Template, Upstream,
+    UpstreamKeepalive,
+};
 
 const NOW: i64 = 1_795_252_184;
 const AT: (FileId, u32) = (FileId(0), 0);
@@ -136,4 +139,24 @@ fn fields(upstream: &Upstream, ticket: &Ticket, peer: u32, status: u16, backend:
     }
     ours(&mut answer, Place::After, &mut fields);
     fields
+}
+
+/// The same with signed pins.
+fn signed(mut up: Upstream) -> Upstream {
+    let key = crate::values::PinKey::new(b"0123456789abcdef").unwrap();
+    let seal = Seal::new(vec![key], false, &up.name, &up.sids, &PeerIndex::default());
+    up.pins.get_or_insert_default().seal = Some(seal);
+    up
+}
+
+/// The same with HAProxy's and F5's values for the first peer.
+fn accepting(mut up: Upstream) -> Upstream {
+    let values = [Box::from(*b"s1"), Box::from(*b"16777343.46406.0000")].map(|v| (v, PeerId(0)));
+    up.pins.get_or_insert_default().accepts.push(Accepted {
+        cookie: (*b"route").into(),
+        values: values.into_iter().collect(),
+        prefixed: true,
+        dates: Dates { seconds: true, haproxy: true },
+    });
+    up
 }

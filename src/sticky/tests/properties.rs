@@ -97,11 +97,38 @@ proptest! {
     }
 
     #[test]
+    fn no_other_bytes_than_the_pin_s_mean_a_peer_where_pins_are_signed(
+        mode in 0usize..3,
+        peer in 1u32..3,
+        at in 0usize..44,
+        byte in any::<u8>(),
+        noise in proptest::collection::vec(any::<u8>(), 0..60),
+    ) {
+        let mode = [StickyMode::Insert, StickyMode::Rewrite, StickyMode::Prefix][mode];
+        let up = signed(tengine(|s| s.mode = mode));
+        let mut pin = Vec::new();
+        super::super::value(&up, PeerId(peer - 1), (NOW, NOW), &mut pin);
+        let tail: &[u8] = if mode == StickyMode::Prefix { b"~app" } else { b"" };
+        let asked = |pin: &[u8]| read(&up, [&[b"route=", pin, tail].concat()[..]], NOW);
+        prop_assert_eq!(asked(&pin).pin(), Some(PeerId(peer - 1)));
+        let mut bad = pin.clone();
+        bad[at] = byte;
+        if bad != pin {
+            prop_assert_eq!(asked(&bad).pin(), None);
+            prop_assert!(!asked(&bad).refused());
+        }
+        prop_assert_eq!(asked(&noise).pin(), None);
+        prop_assert_eq!(asked(SID1.as_bytes()).pin(), None, "an unsigned value is nobody's");
+    }
+
+    #[test]
     fn no_bytes_are_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
         for up in [
             tengine(|s| s.indirect = true),
             tengine(|s| s.mode = StickyMode::Prefix),
             tengine(|s| s.maxidle = Some(1)),
+            signed(tengine(|s| s.mode = StickyMode::Prefix)),
+            accepting(tengine(|s| s.maxidle = Some(1))),
         ] {
             let t = read(&up, [&bytes[..]], NOW);
             let mut out = Vec::new();
