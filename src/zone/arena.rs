@@ -138,6 +138,11 @@ impl Slots {
         self.0.common.troubled()
     }
 
+    #[cfg(test)]
+    pub(super) fn chunks(&self) -> usize {
+        self.0.chunks.len()
+    }
+
     /// Finds out whether there is trouble still. Whoever has a clock calls it now and then.
     pub fn settle(&self) {
         let inner = &*self.0;

@@ -1,9 +1,10 @@
 use super::*;
+use crate::plan::Plan;
 
 const NOW: u64 = 1_795_252_600_000;
 
 fn slots() -> Slots {
-    Slots::open(&crate::plan::Plan::default(), None).unwrap()
+    Slots::open(&Plan::default(), None).unwrap()
 }
 
 #[test]
@@ -151,4 +152,51 @@ fn peers_that_come_while_it_runs_have_room_of_their_own() {
     at(3).set_operator(Operator::Active, 0, NOW);
     slots.settle();
     assert!(slots.troubled() && at(2001).standing(NOW) == Standing::Down);
+}
+
+/// A plan with one upstream, `u`, of these peers.
+fn plan(peers: &[&str]) -> Plan {
+    let servers: String = peers.iter().map(|p| format!("server {p};")).collect();
+    let text = format!("events {{}} http {{ upstream u {{ {servers} }} }}");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("t.conf");
+    std::fs::write(&file, text).unwrap();
+    crate::compile::load(&file, dir.path(), None).plan.unwrap()
+}
+
+#[test]
+fn a_new_plan_finds_its_peers_again_and_forgets_those_that_are_long_gone() {
+    let (a, b) = ("127.0.0.1:1", "127.0.0.1:2");
+    let drained = |slots: &Slots, peer: &str| slots.get("u", peer).standing(NOW) == Standing::Draining;
+    let first = Slots::open(&plan(&[a, b]), None).unwrap();
+    for peer in [a, b] {
+        first.get("u", peer).set_operator(Operator::Draining { until: None }, 0, NOW);
+    }
+    let second = Slots::open(&plan(&[a]), Some(&first)).unwrap();
+    assert!(drained(&second, a) && drained(&first, b), "an old worker still knows it");
+    second.get("u", a).set_health(Health::Down, NOW);
+    assert_eq!(first.get("u", a).standing(NOW), Standing::Unhealthy, "it is the same slot");
+    let back = Slots::open(&plan(&[a, b]), Some(&second)).unwrap();
+    assert!(drained(&back, b), "a reload without it may be a mistake that the next one mends");
+    let mut last = back;
+    for _ in 0..2 {
+        last = Slots::open(&plan(&[a]), Some(&last)).unwrap();
+    }
+    let last = Slots::open(&plan(&[a, b]), Some(&last)).unwrap();
+    assert!(!drained(&last, b), "after that it is another server");
+    assert_eq!(last.get("u", a).standing(NOW), Standing::Unhealthy);
+}
+
+#[test]
+fn many_plans_need_no_more_memory_than_the_largest_two() {
+    let mut slots = Slots::open(&plan(&["127.0.0.1:1"]), None).unwrap();
+    for round in 0..40 {
+        let peers: Vec<String> = (0..100).map(|i| format!("127.{round}.0.{i}:80")).collect();
+        let peers: Vec<&str> = peers.iter().map(String::as_str).collect();
+        slots = Slots::open(&plan(&peers), Some(&slots)).unwrap();
+        let slot = slots.get("u", peers[round]);
+        assert_eq!(slot.standing(NOW), Standing::Open, "round {round}");
+        slot.set_operator(Operator::Down, 0, NOW);
+    }
+    assert!(slots.chunks() <= 2, "{} chunks", slots.chunks());
 }

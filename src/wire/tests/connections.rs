@@ -400,6 +400,41 @@ fn tunnel_passes_leftovers_and_both_directions() {
 }
 
 #[test]
+fn a_tunnel_that_is_told_to_end_says_farewell_to_both() {
+    run(async {
+        for (websocket, half_sent) in [(true, false), (true, true), (false, false)] {
+            let (mut down, mut browser) = server();
+            let (mut up, mut peer) = client();
+            let (stop, told) = tokio::sync::oneshot::channel::<()>();
+            let tunnel = tokio::task::spawn_local(async move {
+                let stop = async {
+                    let _ = told.await;
+                };
+                tunnel_until(&mut down, &mut up, SOON, websocket, stop).await
+            });
+            peer.write_all(b"\x81\x02hi").await.unwrap();
+            expect(&mut browser, b"\x81\x02hi").await;
+            if half_sent {
+                peer.write_all(b"\x81\x02h").await.unwrap();
+                expect(&mut browser, b"\x81\x02h").await;
+            }
+            stop.send(()).unwrap();
+            let mut told = Vec::new();
+            browser.read_to_end(&mut told).await.unwrap();
+            let farewell: &[u8] = if websocket && !half_sent { b"\x88\x02\x03\xe9" } else { b"" };
+            assert_eq!(told, farewell, "{websocket} {half_sent}");
+            told.clear();
+            peer.read_to_end(&mut told).await.unwrap();
+            assert_eq!(told, if websocket { &b"\x88\x82\0\0\0\0\x03\xe9"[..] } else { b"" });
+            // What comes now reaches nobody, and harms nobody.
+            browser.write_all(b"\x88\x82\0\0\0\0\x03\xe9").await.unwrap();
+            drop((browser, peer));
+            assert!(matches!(tunnel.await.unwrap(), TunnelEnd::Stopped));
+        }
+    });
+}
+
+#[test]
 fn silent_tunnel_ends() {
     run(async {
         let (mut down, _browser) = server();
