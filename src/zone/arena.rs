@@ -1,6 +1,6 @@
 //! Where the slots are: chunks of shared memory, and the way from a peer's name to its slot.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,7 +74,7 @@ impl Slots {
     /// peer that neither `plan` nor the plan before it has is forgotten.
     pub fn open(plan: &Plan, previous: Option<&Self>) -> io::Result<Self> {
         let peers = plan.upstreams.iter().flat_map(|u| u.peers.iter().map(|p| key(&u.name, &p.name)));
-        let keys: std::collections::HashSet<Key> = peers.collect();
+        let keys: HashSet<Key> = peers.collect();
         let mut inner = match previous {
             Some(Self(old)) => Inner {
                 common: old.common.clone(),
@@ -89,7 +89,7 @@ impl Slots {
                 known: Mutex::default(),
             },
         };
-        inner.forget();
+        inner.forget(&keys);
         let new = keys.iter().filter(|k| inner.chunks.iter().all(|c| c.find(**k).is_none())).count();
         let free: usize = inner.chunks.iter().map(Chunk::free).sum();
         if new > free || inner.chunks.is_empty() {
@@ -190,8 +190,9 @@ impl Inner {
     }
 
     /// What peers of older plans leave behind.
-    fn forget(&self) {
-        for words in self.chunks.iter().flat_map(Chunk::all) {
+    fn forget(&self, keys: &HashSet<Key>) {
+        let mine = |w: &SharedWords| keys.contains(&[w[KEY].load(Relaxed), w[KEY + 1].load(Relaxed)]);
+        for words in self.chunks.iter().flat_map(Chunk::all).filter(|w| !mine(w)) {
             let gone = self.generation.saturating_sub(words[SEEN].load(Relaxed));
             if gone >= FORGOTTEN {
                 Slot::new(words.clone(), &self.common).clear();
