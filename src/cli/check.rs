@@ -23,6 +23,7 @@ use super::options::LONG;
 use super::place::Place;
 use super::report::{Format, Report};
 use super::sub::{print, stdin};
+use super::zones;
 
 /// The long options of `-t`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -236,7 +237,7 @@ pub(super) fn advice(conf: &Conf, impacts: &[Impact]) -> String {
         let text = render_long(&conf.map, &finding.diag);
         out += &format!("{} {}\n", finding.diag.code, text.strip_prefix("nginx: ").unwrap_or(&text));
     }
-    out + &ignored::text(conf) + &impact::text(impacts)
+    out + &ignored::text(conf) + &zones::text(conf) + &impact::text(impacts)
 }
 
 /// Prints it all and returns the exit code.

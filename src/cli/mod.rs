@@ -22,9 +22,11 @@ mod peers;
 mod place;
 mod report;
 mod run;
+mod sessions;
 mod sticky;
 mod sub;
 mod version;
 mod write;
+mod zones;
 
 pub use run::main;

@@ -13,6 +13,7 @@ use crate::syntax::Body;
 
 use super::check::Level;
 use super::impact;
+use super::zones;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
@@ -70,6 +71,7 @@ impl Report<'_> {
             "diagnostics": list,
             "ignored": inert(self.conf).iter().map(|i| self.ignored(i)).collect::<Vec<_>>(),
             "sessions": impact::json(self.impacts),
+            "zones": zones::json(self.conf),
         })
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::sys;
 
-use super::{completions, diff, dump, explain, fmt, lint, man, migrate, peers, sticky};
+use super::{completions, diff, dump, explain, fmt, lint, man, migrate, peers, sessions, sticky};
 
 /// One subcommand, as help, completions and the manual tell it.
 pub(super) struct Command {
@@ -89,6 +89,14 @@ pub(super) const COMMANDS: &[Command] = &[
         run: fmt::run,
     },
     Command {
+        name: "forget",
+        operands: "UPSTREAM SESSION",
+        about: "let \"sticky learn\" of the tenrec that runs forget a session, in memory and in its store; SESSION is its \
+                name, or md5: and the MD5 of it",
+        flags: sessions::FORGET,
+        run: sessions::forget,
+    },
+    Command {
         name: "lint",
         operands: "FILE",
         about: "say what a configuration does to sessions (S1 to S17); a line is left out when it or the one above has \
@@ -118,6 +126,13 @@ pub(super) const COMMANDS: &[Command] = &[
                 which drains still has",
         flags: peers::PEERS,
         run: peers::peers,
+    },
+    Command {
+        name: "sessions",
+        operands: "UPSTREAM [SESSION]",
+        about: "show how many sessions \"sticky learn\" of the tenrec that runs has with each server, or where one is",
+        flags: sessions::SESSIONS,
+        run: sessions::sessions,
     },
     Command {
         name: "sticky",

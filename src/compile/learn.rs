@@ -1,5 +1,6 @@
 //! The files of `sticky learn`: paths from the prefix on, secrets and certificates read.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,6 +57,22 @@ pub fn files(upstream: &mut Upstream, block: &settings::Upstream, prefix: &Path,
         && std::str::from_utf8(password).is_err()
     {
         emerg(diags, "bad-value", format!("the password in \"{}\" is not UTF-8", path.display()), said.at);
+    }
+}
+
+/// Says which files two zones would write.
+pub fn shared(upstreams: &[Upstream], blocks: &[settings::Upstream], diags: &mut Diags) {
+    let mut seen = HashMap::<&Path, &str>::new();
+    for (upstream, block) in upstreams.iter().zip(blocks) {
+        let (Some(Sticky::Learn(learn)), Some(Settings::Learn(said))) = (&upstream.sticky, &block.sticky)
+        else {
+            continue;
+        };
+        let Some(path) = learn.snapshot.as_ref().map(|s| &*s.path) else { continue };
+        if let Some(first) = seen.insert(path, &upstream.name) {
+            let text = format!("snapshot \"{}\" is already used in upstream \"{first}\"", path.display());
+            emerg(diags, "duplicate", text, said.at);
+        }
     }
 }
 

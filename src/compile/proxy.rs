@@ -81,6 +81,7 @@ impl Builder<'_> {
         let mut checks = Diags::new();
         self.plan.checked = checked(&self.plan.upstreams, self.http.close, &mut checks);
         self.found.adopt(checks, self.http.close, Step::Upstreams);
+        learn::shared(&self.plan.upstreams, &self.http.upstreams, &mut diags);
         // nginx looks names up as it reads a `server` line, and counts servers at the end.
         let (late, early): (Vec<Diag>, Vec<Diag>) =
             diags.iter().cloned().partition(|d| matches!(d.code, "no-servers" | "no-resolver"));

@@ -250,8 +250,8 @@ impl<'c> Rules<'_, 'c> {
             && size < 1 << 20
         {
             let what = format!("\"{}\" is small", show(&sticky.args()[i].value));
-            let then = "nginx keeps about 4000 sessions in a megabyte; when it is full the oldest lose their server, and \
-                        nginx drops all of them when the size changes: take enough at once";
+            let then = "nginx keeps about 4000 sessions in a megabyte, tenrec 15360; when it is full the oldest lose their \
+                        server, and nginx drops all of them when the size changes: take enough at once";
             self.say("S11", sticky, sticky.arg_span(i), what, then);
         }
         if let Some(i) = parameter(sticky, b"sync") {

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::accept::Stop;
 use super::orders;
+use super::sessions;
 use super::thread::Shared;
 use crate::diag::Severity;
 use crate::sys;
@@ -106,20 +107,39 @@ fn response(status: u16, mut said: Value) -> Response<Full<Bytes>> {
     out
 }
 
+/// What a body is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Drain,
+    Undrain,
+    Forget,
+}
+
 async fn respond(request: Request<Incoming>, uid: u32, shared: &Shared) -> orders::Answer {
-    let drain = match (request.method(), request.uri().path()) {
+    let order = match (request.method(), request.uri().path()) {
         (&Method::GET, "/peers") => {
             let query = request.uri().query().unwrap_or_default();
             let window = value(query, "window").and_then(|w| w.parse().ok());
             return orders::peers(shared, value(query, "upstream").as_deref(), window);
         }
-        (&Method::POST, "/drain") => true,
-        (&Method::POST, "/undrain") => false,
-        (_, "/peers" | "/drain" | "/undrain") => return (405, json!({ "error": "not by this method" })),
+        (&Method::GET, "/sessions") => {
+            let query = request.uri().query().unwrap_or_default();
+            let (upstream, session) = (value(query, "upstream"), value(query, "session"));
+            return sessions::sessions(shared, upstream.as_deref(), session.as_deref());
+        }
+        (&Method::POST, "/drain") => Order::Drain,
+        (&Method::POST, "/undrain") => Order::Undrain,
+        (&Method::POST, "/forget") => Order::Forget,
+        (_, "/peers" | "/sessions" | "/drain" | "/undrain" | "/forget") => {
+            return (405, json!({ "error": "not by this method" }));
+        }
         _ => return (404, json!({ "error": "no such request", "unknown": true })),
     };
     match Limited::new(request.into_body(), LONGEST).collect().await {
-        Ok(body) => orders::order(shared, drain, &body.to_bytes(), uid),
+        Ok(body) => match order {
+            Order::Forget => sessions::forget(shared, &body.to_bytes(), uid),
+            order => orders::order(shared, order == Order::Drain, &body.to_bytes(), uid),
+        },
         Err(_) => (413, json!({ "error": "the request is too long, or not whole" })),
     }
 }

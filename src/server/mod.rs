@@ -1,6 +1,6 @@
 //! Owns: the threads of a worker: accepting, the life of a connection, the end of both; the control socket's answers; the
 //! probes of health checks.
-//! May use: plan, rt, sys, zone, balance, health, sticky, wire, log, http, proxy.
+//! May use: plan, rt, sys, zone, balance, health, sticky, wire, log, store, http, proxy.
 //! Never touches: files of the configuration, signals, other processes.
 
 mod accept;
@@ -8,6 +8,7 @@ mod conn;
 mod control;
 mod orders;
 mod probes;
+mod sessions;
 mod thread;
 mod worker;
 

@@ -64,8 +64,8 @@ pub(super) struct Shared {
     serial: Arc<Serial>,
     pub(super) peers: Arc<[balance::Shared]>,
     pub(super) slots: Slots,
-    tables: sticky::Tables,
-    stores: Stores,
+    pub(super) tables: sticky::Tables,
+    pub(super) stores: Stores,
     names: proxy::Memory,
     /// The peers of upstreams whose addresses change.
     sets: watch::Receiver<Sets>,

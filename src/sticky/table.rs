@@ -70,7 +70,7 @@ impl fmt::Debug for Key {
 }
 
 /// A peer's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sid {
     pub(super) words: [u64; 4],
     pub(super) len: u8,

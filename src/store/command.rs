@@ -43,7 +43,11 @@ impl Names {
         let name = self.key(write.key);
         let (sid, len) = write.sid.text();
         let (sid, life) = (&sid[..len], u64::try_from(life.as_millis()).unwrap_or(u64::MAX >> 8).max(1));
-        let mut first = redis::cmd(if write.kind == Kind::Touch { "PEXPIRE" } else { "SET" });
+        let mut first = redis::cmd(match write.kind {
+            Kind::Touch => "PEXPIRE",
+            Kind::New | Kind::Put => "SET",
+            Kind::Forget => "DEL",
+        });
         first.arg(&name);
         match write.kind {
             Kind::Touch => {
@@ -55,11 +59,13 @@ impl Names {
             Kind::Put => {
                 first.arg(sid).arg("PX").arg(life);
             }
+            Kind::Forget => {}
         }
         out.push(first);
         out.push(match write.kind {
-            Kind::Put => {
+            Kind::Put | Kind::Forget => {
                 let mut publish = redis::cmd("PUBLISH");
+                let sid = if write.kind == Kind::Put { sid } else { &[] };
                 publish.arg(self.channel()).arg(message(write.key, sid));
                 publish
             }
@@ -75,10 +81,11 @@ fn message(key: Key, sid: &[u8]) -> Vec<u8> {
     [&key.to_bytes()[..], sid].concat()
 }
 
-/// A session that moved, as another machine told it.
-pub(super) fn moved(message: &[u8]) -> Option<(Key, Sid)> {
+/// A session that moved, as another machine told it; without a value it is to be forgotten.
+pub(super) fn moved(message: &[u8]) -> Option<(Key, Option<Sid>)> {
     let (key, sid) = message.split_first_chunk()?;
-    Some((Key::from_bytes(*key), Sid::new(sid).filter(|_| !sid.is_empty())?))
+    let sid = if sid.is_empty() { None } else { Some(Sid::new(sid)?) };
+    Some((Key::from_bytes(*key), sid))
 }
 
 /// What `GET` says. A value that is no peer's is none.

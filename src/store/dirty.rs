@@ -30,8 +30,13 @@ impl Dirty {
     pub(super) fn add(&mut self, write: Write) {
         let Write { key, sid, kind } = write;
         if let Some((was, value)) = self.notes.get_mut(&key) {
-            let moved = *value != sid;
-            (*was, *value) = (if moved { Kind::Put } else { kind.max(*was) }, sid);
+            *was = match (kind, *was) {
+                (Kind::Forget, _) => Kind::Forget,
+                (_, Kind::Forget) => Kind::Put,
+                _ if *value != sid => Kind::Put,
+                (kind, was) => kind.max(was),
+            };
+            *value = sid;
             return;
         }
         self.notes.insert(key, (kind, sid));
@@ -50,7 +55,9 @@ impl Dirty {
             } else if let std::collections::hash_map::Entry::Vacant(place) = self.notes.entry(write.key) {
                 place.insert((write.kind, write.sid));
                 self.order.push_front(write.key);
-            } else if let Some((kind, _)) = self.notes.get_mut(&write.key) {
+            } else if let Some((kind, _)) = self.notes.get_mut(&write.key)
+                && write.kind != Kind::Forget
+            {
                 *kind = write.kind.max(*kind);
             }
         }

@@ -34,6 +34,8 @@ pub enum Kind {
     New,
     /// It holds whatever the store says.
     Put,
+    /// It is no session any more, anywhere.
+    Forget,
 }
 
 /// What the store is to be told.

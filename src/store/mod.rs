@@ -12,6 +12,7 @@
 //! | not in memory, or its peer cannot be used | `GET` |
 //! | learned, and the store did not know it | `SET NX PX`, `GET`: of two machines at once the first holds |
 //! | moved, or learned while the store was away | `SET PX`, `PUBLISH ZONE:moved` |
+//! | forgotten by order | `DEL`, `PUBLISH ZONE:moved` |
 //! | used, at most once in an eighth of the timeout | `PEXPIRE`, `GET` |
 //! | the connection is there (again) | as learned, for all that is in memory |
 //!

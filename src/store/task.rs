@@ -124,7 +124,7 @@ impl Task {
                 job = self.queue.recv() => match job? {
                     Job::LookUp(_, reply) => drop(reply.send(Asked::Away)),
                     // What is learned now holds whatever the store says later.
-                    Job::Note(write) if write.kind == Kind::Touch => self.dirty.add(write),
+                    Job::Note(write) if matches!(write.kind, Kind::Touch | Kind::Forget) => self.dirty.add(write),
                     Job::Note(write) => self.dirty.add(Write { kind: Kind::Put, ..write }),
                 },
             }
@@ -284,7 +284,7 @@ impl Task {
         for (write, answers) in writes.into_iter().zip(answers.chunks(EACH)) {
             let wrong = match write.kind {
                 // That nobody hears of a move is no harm.
-                Kind::Put => answers.iter().take(1).find_map(|a| a.as_ref().err()),
+                Kind::Put | Kind::Forget => answers.iter().take(1).find_map(|a| a.as_ref().err()),
                 Kind::New | Kind::Touch => answers.iter().find_map(|a| a.as_ref().err()),
             };
             if let Some(wrong) = wrong {
@@ -295,7 +295,7 @@ impl Task {
                 continue;
             }
             let theirs = match (write.kind, answers.last()) {
-                (Kind::Put, _) | (_, None | Some(Err(_))) => continue,
+                (Kind::Put | Kind::Forget, _) | (_, None | Some(Err(_))) => continue,
                 (_, Some(Ok(value))) => asked(value),
             };
             match theirs {
@@ -344,6 +344,10 @@ impl Task {
             return;
         }
         let now = clock::unix_millis();
+        let Some(sid) = sid else {
+            self.table.forget(key);
+            return;
+        };
         if let Some(ours) = self.table.look_up(key, now, self.timeout).filter(|ours| *ours != sid) {
             self.table.adopt(key, Some(ours), sid, now, self.timeout);
         }

@@ -54,7 +54,7 @@ fn values_that_are_no_peers_are_none() {
     assert_eq!(asked(&Value::Nil), Asked::Unknown);
     assert_eq!(asked(&Value::Int(1)), Asked::Away);
     let key = Key::of(b"a");
-    assert_eq!(moved(&[&key.to_bytes()[..], b"one"].concat()), Some((key, sid)));
-    assert_eq!((moved(&key.to_bytes()), moved(b"short")), (None, None));
+    assert_eq!(moved(&[&key.to_bytes()[..], b"one"].concat()), Some((key, Some(sid))));
+    assert_eq!((moved(&key.to_bytes()), moved(b"short")), (Some((key, None)), None));
     assert_eq!(Names::new("z").key(key), "z:0cc175b9c0f1b6a831c399e269772661");
 }

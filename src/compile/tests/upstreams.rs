@@ -162,3 +162,16 @@ fn files_of_a_store_are_read_from_the_prefix_on_and_their_errors_name_them() {
         assert!(bad.plan.is_none() && said[0].contains(expect), "{words}: {said:?}");
     }
 }
+
+#[test]
+fn two_zones_have_no_file_in_common() {
+    let learn = |name: &str, path: &str| {
+        format!(
+            "upstream {name} {{ server 127.0.0.1; sticky learn create=$arg_a lookup=$arg_a zone={name}:64k \
+             snapshot={path}; }}\n"
+        )
+    };
+    assert!(said(&(learn("a", "s") + &learn("b", "t"))).is_empty());
+    let both = said(&(learn("a", "s") + &learn("b", "/prefix/s")));
+    assert!(both[0].contains("snapshot \"/prefix/s\" is already used in upstream \"a\""), "{both:?}");
+}
