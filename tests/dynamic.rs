@@ -347,3 +347,29 @@ fn both_families_are_peers() {
     let daemon = Daemon::start(&upstream(&dns, port, "").replace(" ipv6=off", ""));
     until_served(&daemon, &["127.0.0.1", "six"]);
 }
+
+#[test]
+fn peers_that_a_name_brings_are_checked() {
+    let family = Origin::family(&["127.0.0.1", "127.0.0.2"]);
+    let port = family[0].port();
+    let dns = NameServer::knows(&names(&["127.0.0.1"]));
+    let check = "check interval=100 rise=1 fall=1 timeout=500 default_down=false type=tcp;";
+    let conf = upstream(&dns, port, check).replace(" resolve;", " resolve max_fails=0;");
+    let mut daemon = Daemon::start(&conf);
+    until_served(&daemon, &["127.0.0.1"]);
+    let tried = || get(daemon.port(8080), "/").header("X-Upstream").unwrap_or_default();
+    dns.now(&names(&["127.0.0.9", "127.0.0.1", "127.0.0.2"]));
+    daemon.logged("error.log", &format!("disable check peer: 127.0.0.9:{port}"));
+    eventually("the new one answers", || tried().contains("127.0.0.2").then_some(()));
+    assert!((0..12).all(|_| !tried().contains("127.0.0.9")));
+    // Without the check nobody says that it is down.
+    daemon.rewrite(&conf.replace(check, ""));
+    daemon.signal("HUP");
+    eventually("it is tried again", || {
+        get(daemon.port(8080), "/")
+            .header("X-Upstream")
+            .unwrap_or_default()
+            .contains("127.0.0.9")
+            .then_some(())
+    });
+}

@@ -4,7 +4,7 @@
 //! the way of a request. Of several processes one asks a peer: who has claimed its slot. An old worker gives its claims
 //! back when it begins to drain, a dead one's run out.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
@@ -13,12 +13,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::watch::Receiver;
 
+use crate::compile::upstream::peer_name;
 use crate::diag::Severity;
 use crate::health::{Change, Exchange, Fault, Rest, Rules, Standing, Verdict};
 use crate::log::Logs;
-use crate::plan::{Check, Checked, PeerId, Plan, UpstreamId};
-use crate::proxy::{DialError, DialOptions, Dialled, dial};
+use crate::plan::{Check, Checked, Peer, PeerAddr, PeerId, Plan, UpstreamId};
+use crate::proxy::{DialError, DialOptions, Dialled, Sets, dial};
 use crate::rt::{Rng, clock};
 use crate::sys;
 use crate::zone::{Health, Probe, Slot, Slots};
@@ -124,17 +126,34 @@ impl Probes {
         }
     }
 
-    /// Starts a task for each peer. `None`: there is nothing to check.
-    pub(super) fn start(self) -> Option<Running> {
-        if self.plan.checked.is_empty() {
+    /// Starts a task for each peer, those of `sets` that a name brings included. `None`: there is nothing to check.
+    pub(super) fn start(self, sets: Receiver<Sets>) -> Option<Running> {
+        let changing = self.plan.upstreams.iter().any(|u| u.dynamic.is_some());
+        if self.plan.checked.is_empty() && !changing {
             return None;
         }
         let probes = Rc::new(self);
         let mut tasks = Vec::new();
-        for ix in 0..probes.plan.checked.len() {
-            tasks.push(tokio::task::spawn_local(watch(probes.clone(), ix)));
+        for checked in &probes.plan.checked {
+            let all = std::iter::once((checked.upstream, checked.peer)).chain(checked.also.iter().copied());
+            let slots = all.filter_map(|(u, p)| probes.slot(u, p)).collect();
+            tasks.push(tokio::task::spawn_local(watch(probes.clone(), checked.clone(), slots)));
+        }
+        if changing {
+            tasks.push(tokio::task::spawn_local(follow(probes.clone(), sets)));
         }
         Some(Running { probes, tasks })
+    }
+
+    /// Nobody asks this peer.
+    fn forget(&self, upstream: &str, peer: &str) {
+        let (slot, now) = (self.slots.get(upstream, peer), clock::unix_millis());
+        let seen = slot.probe();
+        if seen.health != Health::Unchecked || seen.checked != 0 {
+            slot.seize(self.owner, now.saturating_add(millis(HANDOVER)));
+            slot.set_health(Health::Unchecked, now);
+            slot.note_check(0, 0, 0, 0);
+        }
     }
 
     fn slot(&self, upstream: UpstreamId, peer: PeerId) -> Option<Slot> {
@@ -158,15 +177,94 @@ impl Drop for Running {
     }
 }
 
+/// The checks of peers that names brought, by upstream and peer.
+struct Brought {
+    probes: Rc<Probes>,
+    running: HashMap<(usize, Box<str>), (tokio::task::JoinHandle<()>, Slot)>,
+}
+
+impl Brought {
+    /// What is there now, and is not the plan's, is checked; what is gone is not any more.
+    fn adopt(&mut self, sets: &Sets) {
+        let plan = self.probes.plan.clone();
+        let mut there = HashSet::new();
+        for (u, (upstream, set)) in plan.upstreams.iter().zip(sets.iter()).enumerate() {
+            let Some(set) = set else { continue };
+            let Some(check) = &upstream.check else {
+                // What an earlier check found must not hold for ever.
+                set.upstream.peers.iter().for_each(|p| self.probes.forget(&upstream.name, &p.name));
+                continue;
+            };
+            let fixed = |name: &str| upstream.peers.iter().any(|p| *p.name == *name);
+            for peer in set.upstream.peers.iter().filter(|p| !p.down && !fixed(&p.name)) {
+                let key = (u, peer.name.clone());
+                if there.insert(key.clone()) && !self.running.contains_key(&key) {
+                    let begun = self.begin(UpstreamId(u as u32), &upstream.name, check, peer);
+                    self.running.insert(key, begun);
+                }
+            }
+        }
+        let owner = self.probes.owner;
+        self.running.retain(|key, (task, slot)| {
+            let stays = there.contains(key);
+            if !stays {
+                task.abort();
+                slot.release(owner);
+            }
+            stays
+        });
+    }
+
+    fn begin(
+        &self,
+        upstream: UpstreamId,
+        name: &str,
+        check: &Check,
+        peer: &Peer,
+    ) -> (tokio::task::JoinHandle<()>, Slot) {
+        let (slot, now) = (self.probes.slots.get(name, &peer.name), clock::unix_millis());
+        slot.seize(self.probes.owner, now.saturating_add(millis(lease(check))));
+        let seen = slot.probe();
+        if check.default_down && seen.health == Health::Unchecked && seen.checked == 0 {
+            slot.set_health(Health::Down, now);
+        }
+        let addr = match &peer.addr {
+            PeerAddr::Inet(addr) if check.port != 0 => {
+                PeerAddr::Inet(std::net::SocketAddr::new(addr.ip(), check.port))
+            }
+            own => own.clone(),
+        };
+        let name = peer_name(&addr);
+        let checked = Checked { upstream, peer: PeerId(0), name, addr, also: Vec::new() };
+        let task = watch(self.probes.clone(), checked, vec![slot.clone()]);
+        (tokio::task::spawn_local(task), slot)
+    }
+}
+
+impl Drop for Brought {
+    fn drop(&mut self) {
+        self.adopt(&Sets::default());
+    }
+}
+
+/// Checks the peers that names bring, as they come and go.
+async fn follow(probes: Rc<Probes>, mut sets: Receiver<Sets>) {
+    let mut brought = Brought { probes, running: HashMap::new() };
+    loop {
+        let now = sets.borrow_and_update().clone();
+        brought.adopt(&now);
+        if sets.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Asks one peer again and again.
-async fn watch(probes: Rc<Probes>, ix: usize) {
-    let plan = probes.plan.clone();
-    let Some(checked) = plan.checked.get(ix) else { return };
+async fn watch(probes: Rc<Probes>, checked: Checked, slots: Vec<Slot>) {
+    let (plan, checked) = (probes.plan.clone(), &checked);
     let Some(check) = plan.upstreams.get(checked.upstream.ix()).and_then(|u| u.check.as_ref()) else {
         return;
     };
-    let all = std::iter::once((checked.upstream, checked.peer)).chain(checked.also.iter().copied());
-    let slots: Vec<Slot> = all.filter_map(|(u, p)| probes.slot(u, p)).collect();
     let Some(slot) = slots.first() else { return };
 
     // Not all at once.

@@ -260,7 +260,7 @@ async fn serve(
         tokio::task::spawn_local(control::serve(control, shared.clone(), stopped.clone()));
     }
     drop(stopped);
-    let probes = duties.probes.and_then(Probes::start);
+    let probes = duties.probes.and_then(|p| p.start(shared.sets.clone()));
     tell.say(READY);
     let Some((leaving, timeout)) = until_quit(&thread, &mut commands).await else { return };
 
