@@ -13,6 +13,8 @@ pub(super) struct Server<'a> {
     /// `cookie V`
     pub(super) cookie: Option<String>,
     pub(super) check: bool,
+    /// `inter`, `rise`, `fall`, `port` as said, the defaults' first.
+    times: Vec<(String, String)>,
 }
 
 /// Parameters of `server` that take a value and have no counterpart.
@@ -26,7 +28,6 @@ const VALUED: &[(&str, &str)] = &[
     ("crt", "needs proxy_ssl"),
     ("alpn", "HTTP/1.1 to servers"),
     ("proto", "HTTP/1.1 to servers"),
-    ("port", "needs \"check\""),
     ("addr", "needs \"check\""),
     ("observe", "failures are always counted"),
     ("error-limit", "say max_fails"),
@@ -139,7 +140,7 @@ fn server<'a>(cx: &Cx, line: &'a Line, defaults: &[&Line]) -> Option<Server<'a>>
     };
     cx.account.exact(line, "");
     let peer = Peer { address, cite: Some(line.place), weight: 1, ..Peer::default() };
-    let mut server = Server { line, peer, cookie: None, check: false };
+    let mut server = Server { line, peer, cookie: None, check: false, times: Vec::new() };
     for default in defaults {
         parameters(cx, &mut server, default.from(1));
     }
@@ -177,8 +178,10 @@ fn parameters(cx: &Cx, server: &mut Server<'_>, words: &[String]) {
             "no-backup" => server.peer.backup = false,
             "disabled" => server.peer.down = true,
             "enabled" => server.peer.down = false,
-            "inter" | "fastinter" | "downinter" | "rise" | "fall" => {
-                words.next();
+            "inter" | "fastinter" | "downinter" | "rise" | "fall" | "port" => {
+                if let Some(value) = words.next() {
+                    server.times.push((word.to_owned(), value.to_owned()));
+                }
                 if !cx.can.check || matches!(word, "fastinter" | "downinter") {
                     cx.account.dropped(line, &format!("{word} needs \"check\""));
                 }
@@ -303,8 +306,7 @@ fn checks(cx: &Cx, proxy: &Proxy<'_>, check: bool, lines: &mut Vec<Out>, servers
     }
     let checked = servers.iter().find(|s| s.check);
     let Some(first) = checked else { return };
-    let words = first.line.from(3);
-    let after = |name: &str| words.iter().position(|w| w == name).and_then(|i| words.get(i + 1));
+    let after = |name: &str| first.times.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v);
     let number = |name: &str, default: u64| after(name).and_then(|w| w.parse().ok()).unwrap_or(default);
     let inter = after("inter").and_then(|w| values::time(w, 1)).unwrap_or(2000);
     let timeout = proxy.timeout("check");
@@ -320,7 +322,8 @@ fn checks(cx: &Cx, proxy: &Proxy<'_>, check: bool, lines: &mut Vec<Out>, servers
         "default_down=false".to_owned(),
         format!("type={}", if http.is_some() { "http" } else { "tcp" }),
     ];
-    lines.push(Out::new(cite, words).needs(cx.can.check, "check"));
+    let port = after("port").filter(|p| p.parse::<u16>().is_ok_and(|p| p > 0)).map(|p| format!("port={p}"));
+    lines.push(Out::new(cite, words.into_iter().chain(port)).needs(cx.can.check, "check"));
     let mut said: Vec<&Line> = servers.iter().filter(|s| s.check).map(|s| s.line).collect();
     if let Some(line) = http {
         let (mut method, mut uri, mut version) = match line.from(2) {

@@ -8,7 +8,7 @@ use super::http::Headers;
 use super::proxy::Proxy;
 
 /// Statuses that no server sends and that stand for a backend, from the first on.
-const FIRST: usize = 550;
+const FIRST: usize = 551;
 const LAST: usize = 599;
 
 pub(super) fn server(
@@ -77,7 +77,16 @@ pub(super) fn server(
             inside,
         ));
     }
-    root.extend(last.iter().cloned());
+    // What no rule takes has a place of its own too, so that what its answers carry is not in those of the rules.
+    if last.iter().any(|l| l.words.first().is_some_and(|w| w == "proxy_pass")) {
+        let name = format!("@{}_default", dispatch.variable("to").trim_start_matches('$'));
+        let status = (FIRST - 1).to_string();
+        lines.push(Out::new(None, ["error_page".to_owned(), status.clone(), "=".to_owned(), name.clone()]));
+        locations.push(Location { cite: None, modifier: "", path: name, lines: last.to_vec() });
+        root.push(Out::new(None, ["return".to_owned(), status]));
+    } else {
+        root.extend(last.iter().cloned());
+    }
     locations.insert(0, Location { cite: None, modifier: "", path: "/".to_owned(), lines: root });
     cx.model.http.extend(dispatch.asked());
     cx.model.http.extend(dispatch.maps("rule", &rules, "none"));

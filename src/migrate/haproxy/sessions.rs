@@ -238,7 +238,7 @@ fn table(cx: &mut Cx, proxy: &Proxy<'_>, upstream: &str, taken: bool) -> Option<
     let sticks: Vec<&Line> = proxy.own().filter(|l| l.word(0) == "stick").collect();
     if app.is_none() && sticks.is_empty() {
         if let Some(table) = table {
-            cx.account.exact(table, "nothing sticks to it");
+            cx.account.exact(table, "of the backends that stick to it");
         }
         return None;
     }
@@ -313,7 +313,7 @@ fn learn(
                 continue;
             };
             cx.account.approximated(line, "a table of its own like that one");
-            cx.account.exact(&table, "in the upstreams that stick to it");
+            cx.account.exact(&table, "of the backends that stick to it");
             other = Some(table);
         }
         let sample = match line.word(1) {
