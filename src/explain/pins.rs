@@ -121,6 +121,17 @@ impl Why {
 
 /// What replacing `old` by `new` does to the sessions of each upstream that keeps any, in the old one's order.
 pub fn compare(old: &Plan, new: &Plan) -> Vec<Impact> {
+    let random = |u: &Upstream| u.pins.as_ref().and_then(|p| p.seal.as_ref()).is_some_and(|s| s.random);
+    if !new.upstreams.iter().any(random) {
+        return impacts(old, new);
+    }
+    // A key that was made up lives as long as the process: a reload hands it on.
+    let mut next = Plan { upstreams: new.upstreams.clone(), ..Plan::default() };
+    next.keep_random_keys(old);
+    impacts(old, &next)
+}
+
+fn impacts(old: &Plan, new: &Plan) -> Vec<Impact> {
     old.upstreams.iter().filter_map(|was| impact(was, successor(was, old, new))).collect()
 }
 

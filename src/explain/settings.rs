@@ -33,6 +33,8 @@ pub struct Alone {
     pub place: String,
     /// It is the new one's.
     pub added: bool,
+    /// Lines around it that it does not inherit because it has lines of its own.
+    pub lost: Vec<String>,
 }
 
 /// All of them.
@@ -111,12 +113,22 @@ impl Walk<'_> {
                     let new: Vec<&Block<'_>> = new.iter().copied().chain([y]).collect();
                     self.blocks(&old, &new, &join(label, &y.key), above);
                 }
-                None => self.out.alone.push(Alone { block: name, place: place(self.old, x), added: false }),
+                None => self.out.alone.push(Alone {
+                    block: name,
+                    place: place(self.old, x),
+                    added: false,
+                    lost: Vec::new(),
+                }),
             }
         }
         for (i, y) in b.blocks.iter().enumerate() {
             if taken.get(i) == Some(&false) {
-                let alone = Alone { block: join(label, &y.key), place: place(self.new, y), added: true };
+                let alone = Alone {
+                    block: join(label, &y.key),
+                    place: place(self.new, y),
+                    added: true,
+                    lost: begun(new, y),
+                };
                 self.out.alone.push(alone);
             }
         }
@@ -143,6 +155,21 @@ fn lost(a: &Block<'_>, b: &Block<'_>, name: &str, was: &Held, is: &Held) -> Vec<
     }
     let gone = was.lines.iter().filter(|l| !is.lines.iter().any(|n| n.meaning == l.meaning));
     gone.map(|l| l.shown.clone()).collect()
+}
+
+/// What a new block would have inherited but for its own lines of the same lists.
+fn begun(around: &[&Block<'_>], block: &Block<'_>) -> Vec<String> {
+    let lists = block.names().filter(|n| block.own(n).is_some_and(|s| s.merge == Merge::List));
+    let mut out = Vec::new();
+    for name in lists {
+        let own = block.own(name).map(|s| &s.lines[..]).unwrap_or_default();
+        let outer = Block::held(around, name);
+        if matches!(outer.source, Source::Own | Source::Inherited) {
+            let gone = outer.lines.iter().filter(|l| !own.iter().any(|o| o.meaning == l.meaning));
+            out.extend(gone.map(|l| l.shown.clone()));
+        }
+    }
+    out
 }
 
 /// Which block of `b` stands for each of `a`, and which of `b` do: the same words, and servers of which a name or the
@@ -193,7 +220,8 @@ impl Settings {
             })
         });
         let alone = self.alone.iter().map(|a| {
-            json!({ "block": a.block, "place": a.place, "change": if a.added { "added" } else { "removed" } })
+            json!({ "block": a.block, "place": a.place, "change": if a.added { "added" } else { "removed" },
+                "lost": a.lost })
         });
         json!({ "changed": changed.collect::<Vec<_>>(), "blocks": alone.collect::<Vec<_>>() })
     }
@@ -203,6 +231,9 @@ impl Settings {
         for a in &self.alone {
             let mark = if a.added { "+" } else { "-" };
             out += &format!("{mark} {} ({})\n", a.block, a.place);
+            if !a.lost.is_empty() {
+                out += &format!("    ! not inherited here: {}\n", a.lost.join("; "));
+            }
         }
         let mut last = "";
         for s in &self.changed {

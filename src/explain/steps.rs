@@ -271,6 +271,9 @@ fn named_by(names: &Names<'_>, outcome: &Outcome, by: NamedBy) -> (&'static str,
         NamedBy::Regex(regex) => {
             ("regex", format!("\"{host}\" fits \"~{}\", the first regex that does", names.regex(regex)))
         }
+        NamedBy::Default if entry.is_some_and(|e| e.names.is_empty()) => {
+            ("default", "the only server of the socket".to_owned())
+        }
         NamedBy::Default if host.is_empty() => {
             ("default", "the request names no host; it is the default server of the socket".to_owned())
         }

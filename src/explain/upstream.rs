@@ -9,8 +9,8 @@ use crate::balance::{NoPeer, Shared, Verdict};
 use crate::http::{Event, Request};
 use crate::plan::{Method, PeerId, SessionSticky, Sticky, Upstream};
 use crate::rt::clock;
-use crate::sticky::Ticket;
-use crate::values;
+use crate::sticky::{self, Ticket};
+use crate::values::{self, Pin};
 use crate::vars;
 use crate::wire::KnownField;
 use crate::zone::Slots;
@@ -42,6 +42,8 @@ pub struct Session {
     pub peer: Option<String>,
     /// Dates in the cookie, seconds since 1970: when the session was last used, when it began.
     pub dates: Option<(i64, i64)>,
+    /// Where pins are signed: the fingerprint of the key that this one is signed with; `Some(None)`: with none of ours.
+    pub signed: Option<Option<String>>,
 }
 
 /// A peer and what is said of it.
@@ -189,31 +191,42 @@ fn why(
 }
 
 fn session(names: &Names<'_>, req: &Request, upstream: &Upstream, ticket: &Ticket) -> Session {
-    let cookie = cookie_name(upstream);
+    let cookie = sticky::cookie_of(upstream);
     let variables =
         |list: &[crate::plan::Template]| list.iter().map(|t| names.template(t)).collect::<Vec<_>>().join(" ");
     let (by, values) = match (&upstream.sticky, cookie) {
-        (_, Some(name)) => (text(name), cookies(req, name)),
+        (_, Some(name)) => {
+            let others = upstream.pins.iter().flat_map(|p| &p.accepts).map(|a| &*a.cookie);
+            let others: Vec<&[u8]> = others.filter(|n| !n.eq_ignore_ascii_case(name)).collect();
+            let all = std::iter::once(name).chain(others);
+            (
+                all.clone().map(text).collect::<Vec<_>>().join(" or "),
+                all.flat_map(|n| cookies(req, n)).collect(),
+            )
+        }
         (Some(Sticky::Route(keys)), _) => (variables(keys), evaluated(keys, req)),
         (Some(Sticky::Learn(learn)), _) => (variables(&learn.lookup), evaluated(&learn.lookup, req)),
         _ => (String::new(), Vec::new()),
     };
-    let dates = match &upstream.sticky {
-        Some(Sticky::Tengine(s)) if timed(s) => values.first().and_then(|v| dates(v)),
-        _ => None,
+    let seal = upstream.pins.as_ref().and_then(|p| p.seal.as_ref());
+    let value = values.first().map(|v| v.split(|b| *b == b'~').next().unwrap_or_default());
+    let signed = value.and_then(Pin::read);
+    let key = seal.zip(signed.as_ref()).and_then(|(seal, pin)| seal.signed_by(pin)).map(|k| k.fingerprint());
+    let timed = matches!(&upstream.sticky, Some(Sticky::Tengine(s)) if timed(s));
+    let dates = match signed.filter(|_| key.is_some()) {
+        Some(pin) => Some((pin.last(), pin.first())),
+        None => value.filter(|_| timed || ticket.first_seen().is_some()).and_then(dates),
     };
     let peer = ticket.pin().and_then(|p| upstream.peers.get(p.ix())).map(|p| p.name.to_string());
     let status = req.sticky_status.unwrap_or_default().to_owned();
-    Session { how: how(upstream).unwrap_or("sticky"), by, values, status, peer, dates }
-}
-
-/// The cookie that the upstream reads.
-fn cookie_name(upstream: &Upstream) -> Option<&[u8]> {
-    match upstream.sticky.as_ref()? {
-        Sticky::Tengine(s) => Some(&s.cookie),
-        Sticky::Cookie(s) => Some(&s.name),
-        Sticky::Ng(s) => Some(&s.name),
-        Sticky::Route(_) | Sticky::Learn(_) => None,
+    Session {
+        how: how(upstream).unwrap_or("sticky"),
+        by,
+        values,
+        status,
+        peer,
+        dates,
+        signed: seal.map(|_| key),
     }
 }
 
@@ -277,6 +290,7 @@ impl Session {
             "values": self.values.iter().map(|v| text(v)).collect::<Vec<_>>(),
             "status": self.status,
             "peer": self.peer,
+            "signed_with": self.signed.clone().flatten(),
             "last_used": self.dates.map(|d| d.0),
             "began": self.dates.map(|d| d.1),
         })
@@ -297,6 +311,11 @@ impl Session {
         }
         if let Some((last, first)) = self.dates {
             out += &format!("; last used {}, begun {}", date(last), date(first));
+        }
+        match &self.signed {
+            Some(Some(key)) => out += &format!("; signed with key {key}"),
+            Some(None) => out += "; not signed with a key of the upstream",
+            None => {}
         }
         if self.values.len() > 1 {
             out += &format!("; {} values in all", self.values.len());

@@ -45,6 +45,13 @@ pub struct NameRouter {
     pub regexes: Vec<(RegexId, ServerId)>,
 }
 
+impl NameRouter {
+    /// Nothing is asked of a name: the socket has one server.
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.head.is_empty() && self.tail.is_empty() && self.regexes.is_empty()
+    }
+}
+
 /// The locations directly inside a server or a location.
 ///
 /// `prefixes` is sorted by text, an exact one before a prefix of the same text. The longest prefix of a path is the

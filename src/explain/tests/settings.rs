@@ -67,6 +67,9 @@ fn a_list_that_a_block_begins_anew_says_what_it_lost() {
     assert_eq!(one.lost, ["add_header X-Frame-Options DENY", "add_header X-A 1"]);
     assert_eq!(one.after, ["add_header X-B 1"]);
     assert!(found.text().contains("no longer inherited here: add_header X-Frame-Options DENY"));
+    let found =
+        diff(&server("add_header X-A 1;"), &server("add_header X-A 1; location /a { add_header X-B 1; }"));
+    assert_eq!(found.alone[0].lost, ["add_header X-A 1"]);
 }
 
 #[test]
