@@ -3,8 +3,10 @@
 use super::options::{LETTERS, LONG};
 use super::sub::{COMMANDS, Command, Flag, Words, print};
 
-/// The shells.
-const SHELLS: &[(&str, fn() -> String)] = &[("bash", bash), ("fish", fish), ("zsh", zsh)];
+/// A shell, and what makes its script.
+type Shell = (&'static str, fn() -> String);
+
+const SHELLS: &[Shell] = &[("bash", bash), ("fish", fish), ("zsh", zsh)];
 
 pub(super) fn run(words: Words) -> Result<u8, String> {
     let names = || SHELLS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
