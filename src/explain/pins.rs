@@ -4,9 +4,9 @@
 use std::fmt;
 
 use crate::balance::{self, Local, Selection, Shared};
-use crate::plan::{Method, Peer, PeerId, Plan, Sticky, Upstream};
+use crate::plan::{Method, Peer, PeerId, Plan, Sticky, StickyMode, Upstream};
 use crate::rt::Rng;
-use crate::sticky::{self, Answer, Change, Place, Ticket};
+use crate::sticky::{self, Ticket};
 use crate::zone::Slots;
 
 /// How many clients are sampled where an upstream keeps them by a hash.
@@ -161,6 +161,13 @@ fn impact(was: &Upstream, is: Option<&Upstream>) -> Option<Impact> {
         out.hash = Some(hash(was, is));
         return Some(out);
     }
+    // A reload keeps keys that were made up.
+    let is = is.map(|is| {
+        let mut is = is.clone();
+        is.keep_random_keys(was);
+        is
+    });
+    let is = is.as_ref();
     for (at, peer) in was.peers.iter().enumerate() {
         let Some(value) = u32::try_from(at).ok().and_then(|id| issued(was, PeerId(id))) else { continue };
         let fate = fate(was, is, peer, &value);
@@ -191,19 +198,13 @@ fn issued(upstream: &Upstream, peer: PeerId) -> Option<Vec<u8>> {
     if matches!(upstream.sticky, Some(Sticky::Route(_) | Sticky::Learn(_))) {
         return Some(sid.to_vec());
     }
-    let mut answer = Answer::new(upstream, &sticky::read(upstream, [], NOW), peer, 200, true, NOW);
-    let mut out = Vec::new();
-    if let Some(Sticky::Tengine(s)) = &upstream.sticky {
-        // The cookie that `mode=rewrite` and `mode=prefix` change is the backend's.
-        let theirs = [&s.cookie[..], b"=x"].concat();
-        if answer.place() == Place::Nowhere && answer.relay(&theirs, &mut out) != Change::Replace {
-            return None;
-        }
+    let mut out = sticky::cookie_of(upstream)?.to_vec();
+    out.push(b'=');
+    sticky::value(upstream, peer, (NOW, NOW), &mut out);
+    if matches!(&upstream.sticky, Some(Sticky::Tengine(s)) if s.mode == StickyMode::Prefix) {
+        // The rest of the cookie is the backend's.
+        out.extend_from_slice(b"~x");
     }
-    if out.is_empty() && !answer.issue(|_, _| (), &mut out) {
-        return None;
-    }
-    out.truncate(memchr::memchr(b';', &out).unwrap_or(out.len()));
     Some(out)
 }
 

@@ -86,15 +86,9 @@ pub struct Plan {
 impl Plan {
     /// After a reload: pins that were signed with a key made up at start stay good.
     pub fn keep_random_keys(&mut self, old: &Self) {
-        let seal = |u: &Upstream| u.pins.as_ref()?.seal.as_ref().filter(|s| s.random).map(|s| s.keys.clone());
         for upstream in &mut self.upstreams {
-            let same = old.upstreams.iter().find(|o| o.name == upstream.name);
-            let Some(keys) = same.and_then(seal) else { continue };
-            let Upstream { pins, sids, name, .. } = upstream;
-            if let Some(pins) = pins
-                && pins.seal.as_ref().is_some_and(|s| s.random)
-            {
-                pins.seal = Some(Seal::new(keys, true, name, sids, &pins.aliases));
+            if let Some(same) = old.upstreams.iter().find(|o| o.name == upstream.name) {
+                upstream.keep_random_keys(same);
             }
         }
     }

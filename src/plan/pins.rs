@@ -70,6 +70,19 @@ pub struct Seal {
     tags: HashMap<PinTag, (usize, PeerId)>,
 }
 
+impl super::Upstream {
+    /// Takes a key over that was made up for `old`, where this one has such a key too.
+    pub fn keep_random_keys(&mut self, old: &Self) {
+        let old = old.pins.as_ref().and_then(|p| p.seal.as_ref()).filter(|s| s.random);
+        let Self { pins: Some(pins), sids, name, .. } = self else { return };
+        if let (Some(old), Some(new)) = (old, &pins.seal)
+            && new.random
+        {
+            pins.seal = Some(Seal::new(old.keys.clone(), true, name, sids, &pins.aliases));
+        }
+    }
+}
+
 /// What a signed pin says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opened {

@@ -32,6 +32,7 @@ impl Exchange<'_> {
             && self.bypasses(&pins.bypass)
         {
             self.ticket = Ticket::BYPASSED;
+            self.req.note(|| Event::Session { upstream: id, ticket: Ticket::BYPASSED });
             return;
         }
         self.ticket = match &upstream.sticky {
