@@ -523,3 +523,33 @@ fn ssl_hello_is_answered_by_servers_of_today() {
     }
     eventually("no TLS there", || rows(&daemon).last().filter(|r| !r.up).map(|_| ()));
 }
+
+#[test]
+fn peers_that_a_name_brings_are_checked_as_long_as_they_are_there() {
+    use crate::support::dns::{A, Answer, NameServer};
+    const APP: &str = "app.test";
+    let names = |addrs: &[&str]| vec![(A, APP, Answer::a(addrs))];
+    // Nobody listens on the third address.
+    let family = Origin::family(&["127.0.0.1", "127.0.0.2"]);
+    let port = family[0].port();
+    let dns = NameServer::knows(&names(&["127.0.0.1", "127.0.0.3"]));
+    let lines = format!(
+        "zone z 1m; server {APP}:{port} resolve;\n\
+         check interval=50 rise=1 fall=1 timeout=2000 type=http;"
+    );
+    let text = conf(&[("u", lines)])
+        .replace("access_log off;", &format!("access_log off; resolver {} valid=1s ipv6=off;", dns.addr()));
+    let daemon = Daemon::start(&format!("worker_processes 2; {text}"));
+    let of = |addr: &str| format!("{addr}:{port}");
+    turns(&daemon, &of("127.0.0.1"), true);
+    eventually("the third was asked", || {
+        rows(&daemon).iter().any(|r| r.name == of("127.0.0.3") && !r.up && r.fall > 0).then_some(())
+    });
+    assert_eq!(who(&daemon), ["127.0.0.1"]);
+    dns.now(&names(&["127.0.0.2", "127.0.0.3"]));
+    turns(&daemon, &of("127.0.0.2"), true);
+    eventually("the first is gone", || rows(&daemon).iter().all(|r| r.name != of("127.0.0.1")).then_some(()));
+    assert_eq!(who(&daemon), ["127.0.0.2"]);
+    dns.now(&names(&["127.0.0.3"]));
+    eventually("nobody is left", || (get(daemon.port(8080), "/").status == 502).then_some(()));
+}

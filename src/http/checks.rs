@@ -4,7 +4,7 @@ use super::phases::{Next, discard, send, send_text};
 use super::{Request, ThreadState};
 use crate::diag::Severity;
 use crate::health::{Page, Row};
-use crate::plan::{Plan, StatusFormat};
+use crate::plan::{Plan, StatusFormat, UpstreamId};
 use crate::vars;
 use crate::wire::{Method, ServerConn};
 use crate::zone::{Health, Slot};
@@ -12,12 +12,22 @@ use crate::zone::{Health, Slot};
 use super::context::Bytes;
 
 /// What the page is made of besides the plan.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Checks {
     /// The slots of the plan's `checked`, in its order.
     pub slots: Vec<Slot>,
     /// How often the configuration was read.
     pub generation: u64,
+    /// The checked peers that names have brought, behind those; `None`: no name brings any.
+    pub live: Option<Box<dyn Fn() -> Vec<LivePeer>>>,
+}
+
+/// A checked peer that is not the plan's.
+#[derive(Debug, Clone)]
+pub struct LivePeer {
+    pub upstream: UpstreamId,
+    pub name: Box<str>,
+    pub slot: Slot,
 }
 
 /// Peers of one state only.
@@ -50,7 +60,8 @@ pub(super) async fn check_status(
             _ => bad_argument(req, thread, value),
         }
     }
-    let text = page(&req.plan, &thread.checks, only).write(format);
+    let live = thread.checks.live.as_ref().map(|live| live()).unwrap_or_default();
+    let text = page(&req.plan, &thread.checks, &live, only).write(format);
     let content_type = Page::content_type(format).as_bytes();
     if req.method() == Method::Head {
         // Tengine says no length here.
@@ -72,15 +83,19 @@ fn bad_argument(req: &Request, thread: &ThreadState, value: &[u8]) {
     );
 }
 
-fn page<'a>(plan: &'a Plan, checks: &Checks, only: Option<Only>) -> Page<'a> {
-    let row = |(index, (checked, slot)): (usize, (&'a crate::plan::Checked, &Slot))| {
-        let upstream = plan.upstreams.get(checked.upstream.ix())?;
-        let (peer, check) = (upstream.peers.get(checked.peer.ix())?, upstream.check.as_ref()?);
-        let probe = slot.probe();
+fn page<'a>(plan: &'a Plan, checks: &Checks, live: &'a [LivePeer], only: Option<Only>) -> Page<'a> {
+    let fixed = plan.checked.iter().zip(&checks.slots).map(|(checked, slot)| {
+        let peer = plan.upstreams.get(checked.upstream.ix()).and_then(|u| u.peers.get(checked.peer.ix()));
+        (checked.upstream, peer.map_or("", |p| &*p.name), slot)
+    });
+    let brought = live.iter().map(|l| (l.upstream, &*l.name, &l.slot));
+    let row = |(index, (upstream, name, slot)): (usize, (UpstreamId, &'a str, &Slot))| {
+        let upstream = plan.upstreams.get(upstream.ix())?;
+        let (check, probe) = (upstream.check.as_ref()?, slot.probe());
         Some(Row {
             index,
             upstream: &upstream.name,
-            name: &peer.name,
+            name,
             down: probe.health == Health::Down,
             rise: probe.rise,
             fall: probe.fall,
@@ -88,7 +103,7 @@ fn page<'a>(plan: &'a Plan, checks: &Checks, only: Option<Only>) -> Page<'a> {
             port: check.port,
         })
     };
-    let rows = plan.checked.iter().zip(&checks.slots).enumerate().filter_map(row);
+    let rows = fixed.chain(brought).enumerate().filter_map(row);
     let wanted = |row: &Row<'_>| only.is_none_or(|o| row.down == (o == Only::Down));
     Page { generation: checks.generation, rows: rows.filter(wanted).collect() }
 }

@@ -35,7 +35,7 @@ mod variables;
 pub use access::log as log_access;
 pub use attempt::{Attempt, AttemptAddr};
 pub use captures::{Captures, RegexFailed, run_regex};
-pub use checks::Checks;
+pub use checks::{Checks, LivePeer};
 pub use context::Bytes;
 pub use first::FirstPeers;
 pub use out::{FieldIx, OutHead};

@@ -29,6 +29,11 @@ impl Set {
         let peers: Vec<Peer> = members.all().map(|m| m.peer.clone()).collect();
         let upstream = with_peers(plan, peers, members.primary.len());
         let serials: Vec<u64> = members.all().map(|m| m.serial).collect();
+        for peer in &upstream.peers {
+            if plan.check.as_ref().is_some_and(|c| c.default_down && !peer.down) {
+                slots.get(&plan.name, &peer.name).begin_down(clock::unix_millis());
+            }
+        }
         let shared = Shared::following(&upstream, slots, |ix| {
             let (set, serial) = (before?, *serials.get(ix)?);
             Some((&set.shared, set.find(serial)?))

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, watch};
 
 use crate::diag::Severity;
-use crate::http::{Checks, Serial, Stats, ThreadState};
+use crate::http::{Checks, LivePeer, Serial, Stats, ThreadState};
 use crate::log::Logs;
 use crate::plan::{Checked, Plan, Upstream};
 use crate::proxy::{self, ProxyThread, Set, Sets};
@@ -134,8 +134,15 @@ impl Shared {
             let upstream = self.plan.upstreams.get(c.upstream.ix())?;
             Some(self.slots.get(&upstream.name, &upstream.peers.get(c.peer.ix())?.name))
         };
-        let slots = self.plan.checked.iter().filter_map(slot).collect();
-        Checks { slots, generation: self.slots.generation() }
+        let fixed = self.plan.checked.iter().filter_map(slot).collect();
+        let changing = self.plan.upstreams.iter().any(|u| u.check.is_some() && u.dynamic.is_some());
+        let (plan, sets, slots) = (self.plan.clone(), self.sets.clone(), self.slots.clone());
+        let live = move || brought(&plan, &sets.borrow(), &slots);
+        Checks {
+            slots: fixed,
+            generation: self.slots.generation(),
+            live: changing.then(|| Box::new(live) as Box<dyn Fn() -> Vec<LivePeer>>),
+        }
     }
 
     /// Looks names up on this thread, or takes over what the thread that does has found.
@@ -155,6 +162,20 @@ impl Shared {
             }
         });
     }
+}
+
+/// The checked peers that names have brought.
+fn brought(plan: &Plan, sets: &Sets, slots: &Slots) -> Vec<LivePeer> {
+    let mut list = Vec::new();
+    for (ix, (set, upstream)) in sets.iter().zip(&plan.upstreams).enumerate() {
+        let Some(set) = set.as_ref().filter(|_| upstream.check.is_some()) else { continue };
+        let fixed = |name: &str| upstream.peers.iter().any(|p| *p.name == *name);
+        for peer in set.upstream.peers.iter().filter(|p| !p.down && !fixed(&p.name)) {
+            let (name, slot) = (peer.name.clone(), slots.get(&upstream.name, &peer.name));
+            list.push(LivePeer { upstream: crate::plan::UpstreamId(ix as u32), name, slot });
+        }
+    }
+    list
 }
 
 /// A thread as its accept loops see it.

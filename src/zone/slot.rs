@@ -231,6 +231,14 @@ impl Slot {
         true
     }
 
+    /// A peer of which nothing is known is down until its check has found it up.
+    pub fn begin_down(&self, now: u64) {
+        let seen = self.probe();
+        if seen.health == Health::Unchecked && seen.checked == 0 {
+            self.set_health(Health::Down, now);
+        }
+    }
+
     /// Notes a check that has ended, with the checks in a row passed and failed.
     pub fn note_check(&self, rise: u32, fall: u32, result: u64, now: u64) {
         self.word(COUNTS).store(u64::from(rise) << 32 | u64::from(fall), Relaxed);
