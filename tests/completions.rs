@@ -131,15 +131,18 @@ fn the_manual_is_clean_and_has_every_command() {
 #[test]
 fn the_scripts_are_what_they_were() {
     // One subcommand's part: others come and go.
-    let part = |shell: &str, from: &str, to: &str| {
+    let lines = |shell: &str, wanted: &str| -> Vec<String> {
         let script = tenrec(&["completions", shell]);
-        let lines =
-            script.lines().skip_while(|l| !l.contains(from)).take_while(|l| to.is_empty() || !l.contains(to));
-        lines.filter(|l| !to.is_empty() || l.contains(from)).collect::<Vec<_>>().join("\n")
+        script.lines().skip_while(|l| !l.contains(wanted)).map(str::to_owned).collect()
     };
-    let [bash, zsh, fish] =
-        [("bash", "        fmt)", "lint)"), ("zsh", "    fmt)", "lint)"), ("fish", "from fmt", "")]
-            .map(|(s, a, b)| part(s, a, b));
+    let branch = |shell: &str| {
+        let all = lines(shell, "  fmt)");
+        let end = all.iter().position(|l| l.ends_with(";;")).unwrap();
+        all[..=end].join("\n")
+    };
+    let (bash, zsh) = (branch("bash"), branch("zsh"));
+    let fish = lines("fish", "from fmt");
+    let fish = fish.iter().filter(|l| l.contains("from fmt")).cloned().collect::<Vec<_>>().join("\n");
     insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "../fixtures/cli" }, {
         insta::assert_snapshot!("completions", format!("{bash}\n\n{zsh}\n\n{fish}"));
     });
