@@ -112,6 +112,7 @@ fn every_directive_that_is_carried_out_has_fixtures() {
 #[test]
 fn nginx_reads_the_fixtures_in_the_same_way() {
     let Some(nginx) = daemon::nginx() else { return skipped("fixtures against nginx", "no nginx here") };
+    let current = daemon::nginx_is_current(&nginx);
     let dir = daemon::prefix(&[]);
     let mut differ = Vec::new();
     let (mut same, mut lacking) = (0, 0);
@@ -130,6 +131,19 @@ fn nginx_reads_the_fixtures_in_the_same_way() {
             let (line, rest) = l.split_once(": emerg: ")?;
             Some(format!("{rest} in {}:{line}", dir.path().join("nginx.conf").display()))
         });
+        // What an older nginx has not learned yet.
+        let newer = ["directive is not allowed here", "host not found in resolver"];
+        if !current && theirs != ours && theirs.as_ref().is_some_and(|t| newer.iter().any(|n| t.contains(n)))
+        {
+            lacking += 1;
+            continue;
+        }
+        // nginx-sticky-module-ng's `sticky`, which needs no argument.
+        let ng = "invalid number of arguments in \"sticky\" directive";
+        if theirs != ours && theirs.as_ref().is_some_and(|t| t.starts_with(ng)) {
+            lacking += 1;
+            continue;
+        }
         // A parameter that is ours.
         if theirs.as_ref().is_some_and(|t| t.contains("unknown parameter")) && theirs != ours {
             lacking += 1;

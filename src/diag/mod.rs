@@ -46,8 +46,8 @@ impl Severity {
     }
 }
 
-/// Stands in a message that names its place before it ends; others end with it.
-pub const HERE: &str = "\u{1}";
+/// Stands in a message that names its place before it ends; others end with it. No text of a file is shown with a zero in it.
+pub const HERE: &str = "\u{0}\u{fdd0}\u{0}";
 
 /// One thing to say about a configuration.
 #[derive(Debug, Clone)]
