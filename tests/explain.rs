@@ -295,3 +295,31 @@ fn words_that_are_no_request_end_in_what_is_wrong_with_them() {
     assert_eq!(out.status.code(), Some(2), "{said}");
     assert!(said.contains("unknown directive \"nonsense\" in"), "{said}");
 }
+
+#[test]
+fn no_name_server_is_asked() {
+    let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let conf = format!(
+        "events {{}}\nhttp {{\n    resolver {};\n    upstream named {{\n        zone z 64k;\n        server back.test resolve;\n    \
+         }}\n    server {{\n        listen 8080;\n        set $host_of name.test;\n        location / {{ proxy_pass http://$host_of:81; }}\n        \
+         location /named {{ proxy_pass http://named; }}\n    }}\n}}\n",
+        server.local_addr().unwrap()
+    );
+    let file = dir.path().join("n.conf");
+    std::fs::write(&file, conf).unwrap();
+    let explain = |path: &str| {
+        let target = format!("GET http://x:8080{path}");
+        let output =
+            tenrec(&["explain", &target, "-c", file.to_str().unwrap(), "-p", dir.path().to_str().unwrap()]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = explain("/");
+    assert!(told.contains("name.test:81") && told.contains("looked up when serving, not here"), "{told}");
+    let told = explain("/named");
+    assert!(told.contains("addresses of names, which are looked up when serving, not here"), "{told}");
+    let asked = server.recv_from(&mut [0; 512]);
+    assert_eq!(asked.map_err(|e| e.kind()).err(), Some(std::io::ErrorKind::WouldBlock));
+}

@@ -108,7 +108,13 @@ fn one<'a>(
             Event::Peer { peer, name } => {
                 let (by, why) = match (known, peer) {
                     (Some((_, u)), Some(peer)) => why(names, &outcome.request, u, ticket, *peer, &out),
-                    _ => ("address", "proxy_pass names the address".to_owned()),
+                    _ if name.starts_with("unix:") || name.parse::<std::net::SocketAddr>().is_ok() => {
+                        ("address", "proxy_pass names the address".to_owned())
+                    }
+                    _ => (
+                        "address",
+                        "one of the host's addresses, which are looked up when serving, not here".to_owned(),
+                    ),
                 };
                 let bytes = asked.next().cloned().unwrap_or_default();
                 let end = head_end(&bytes.bytes).unwrap_or(bytes.bytes.len());
@@ -119,6 +125,9 @@ fn one<'a>(
                 out.nobody = Some(match why {
                     NoPeer::PinnedAway => {
                         "the session's own peer cannot be used, and fallback=off allows no other"
+                    }
+                    NoPeer::NoLive if known.is_some_and(|(_, u)| u.dynamic.is_some()) => {
+                        "its peers are addresses of names, which are looked up when serving, not here"
                     }
                     NoPeer::NoLive => "no peer is left that can be used",
                 });

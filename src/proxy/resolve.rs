@@ -27,6 +27,11 @@ impl Exchange<'_> {
             let name = String::from_utf8_lossy(name);
             return Err(self.unresolved(format_args!("no resolver defined to resolve {name}")));
         };
+        if self.req.trace.is_some() {
+            // Explaining asks no name server: the host stands for its addresses.
+            let addr = PeerAddr::Inet(SocketAddr::from(([0, 0, 0, 0], port)));
+            return Ok(vec![(addr, format!("{}:{port}", String::from_utf8_lossy(name)).into())]);
+        }
         let mut found = pin!(mine.names().addresses(resolver, name, timeout));
         let (conn, watched) = (&mut *self.conn, !self.proxy.ignore_client_abort);
         let found = poll_fn(|cx| {
