@@ -103,15 +103,9 @@ impl<'t> Bucket<'t> {
         self.quiet(|| self.find(key)).flatten()
     }
 
-    /// All entries, in no order.
-    pub(super) fn all(self, out: &mut Vec<Found>) {
-        let start = out.len();
-        let list = self.quiet(|| {
-            let used = (0..WAYS).filter(|way| self.tag(*way) != 0);
-            used.map(|way| self.entry(way)).collect::<smallvec::SmallVec<[Found; WAYS]>>()
-        });
-        out.extend(list.into_iter().flatten());
-        debug_assert!(out.len() - start <= WAYS);
+    /// The entry at a place, if there is one.
+    pub(super) fn at(self, way: usize) -> Option<Found> {
+        self.quiet(|| (self.tag(way) != 0).then(|| self.entry(way))).flatten()
     }
 
     /// Notes that an entry is in use, unless somebody noted more since it was read.

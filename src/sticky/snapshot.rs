@@ -22,7 +22,7 @@ const VERSION: u32 = 1;
 const LEAST: usize = 16 + 8 + 1;
 const MOST: usize = LEAST + SID_LEN;
 /// Sessions of a block at most: those of a part of the table.
-const BLOCK: usize = 64 * super::bucket::WAYS;
+const BLOCK: usize = super::table::PART;
 
 /// What tells two tables apart: how many sessions there are, and a checksum.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

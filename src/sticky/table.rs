@@ -232,17 +232,22 @@ impl Table {
         self.write(key, |_, found| found.map(|(bucket, entry)| bucket.clear(entry.way)).is_some())
     }
 
-    /// The sessions of a part of the table, of which there are [`Self::parts`], that were used within `timeout`.
+    /// The sessions of a part of the table, of which there are [`Self::parts`], that were used within `timeout`. A part
+    /// has one entry of each of its buckets: a table that is filled in this order fills evenly, as it would not if
+    /// whole buckets came at once.
     pub fn part(&self, part: usize, now: u64, timeout: Duration) -> Vec<Session> {
-        let mut found = Vec::new();
-        for ix in (part * PART..self.buckets.min((part + 1) * PART)).take(PART) {
-            self.bucket(ix).all(&mut found);
-        }
+        let (way, run) = (part / self.runs(), part % self.runs());
+        let buckets = run * PART..self.buckets.min((run + 1) * PART);
+        let mut found: Vec<Found> = buckets.filter_map(|ix| self.bucket(ix).at(way)).collect();
         found.retain(|e| !over(e.meta, now, timeout));
         found.iter().map(|e| Session { key: e.key, sid: e.sid, used: e.meta >> 8 }).collect()
     }
 
     pub fn parts(&self) -> usize {
+        self.runs() * WAYS
+    }
+
+    fn runs(&self) -> usize {
         self.buckets.div_ceil(PART)
     }
 
@@ -311,4 +316,4 @@ impl Table {
 }
 
 /// Buckets of a part.
-const PART: usize = 64;
+pub(super) const PART: usize = 64 * WAYS;

@@ -107,6 +107,18 @@ fn a_full_disk_is_an_error_and_no_more() {
 }
 
 #[test]
+fn a_table_that_is_nine_tenths_full_comes_back_whole() {
+    let room = Table::new(4 << 20).unwrap().capacity();
+    let (old, now) = (table(4 << 20, room * 88 / 100), NOW + 100_000);
+    let held = old.sessions(now, TIMEOUT).count();
+    assert!(held >= room * 87 / 100, "{held} of {room}");
+    let new = Table::new(4 << 20).unwrap();
+    assert_eq!(read(&file(&old, now), &new, now).0, held as u64);
+    let back = new.sessions(now, TIMEOUT).count();
+    assert!(back * 1000 >= held * 999, "{back} of {held}");
+}
+
+#[test]
 fn a_smaller_table_keeps_those_used_last() {
     let big = table(1 << 20, 10_000);
     let small = Table::new(128 * 1024).unwrap();
