@@ -15,6 +15,7 @@ pub mod parse;
 mod reader;
 mod server;
 mod stream;
+pub mod tls;
 mod tunnel;
 mod writer;
 

@@ -8,11 +8,14 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// A connected socket.
+use super::tls::TlsStream;
+
+/// A connected socket, or what TLS makes of one.
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream>),
 }
 
 /// Either end of a connection.
@@ -23,10 +26,11 @@ pub enum PeerAddr {
 }
 
 macro_rules! each {
-    ($self:expr, $s:ident => $e:expr) => {
+    ($self:expr, $s:ident => $e:expr, $t:ident => $tls:expr) => {
         match $self {
             Stream::Tcp($s) => $e,
             Stream::Unix($s) => $e,
+            Stream::Tls($t) => $tls,
         }
     };
 }
@@ -37,13 +41,21 @@ impl Stream {
     #[inline]
     pub fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(into);
-        ready!(each!(self, s => Pin::new(s).poll_read(cx, &mut buf)))?;
+        ready!(each!(
+            self,
+            s => Pin::new(s).poll_read(cx, &mut buf),
+            t => return t.poll_read(cx, buf.initialize_unfilled())
+        ))?;
         Poll::Ready(Ok(buf.filled().len()))
     }
 
     #[inline]
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self, s => Pin::new(s).poll_write(cx, bytes))
+        each!(
+            self,
+            s => Pin::new(s).poll_write(cx, bytes),
+            t => t.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+        )
     }
 
     #[inline]
@@ -52,23 +64,24 @@ impl Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self, s => Pin::new(s).poll_write_vectored(cx, bufs))
+        each!(self, s => Pin::new(s).poll_write_vectored(cx, bufs), t => t.poll_write_vectored(cx, bufs))
     }
 
     /// Ready when a read would not wait.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, s => s.poll_read_ready(cx))
+        each!(self, s => s.poll_read_ready(cx), t => t.poll_read_ready(cx))
     }
 
-    /// Sends FIN.
+    /// Sends FIN, behind TLS's farewell.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, s => Pin::new(s).poll_shutdown(cx))
+        each!(self, s => Pin::new(s).poll_shutdown(cx), t => t.poll_shutdown(cx))
     }
 
     pub fn peer_addr(&self) -> io::Result<PeerAddr> {
         match self {
             Self::Tcp(s) => s.peer_addr().map(PeerAddr::Inet),
             Self::Unix(_) => Ok(PeerAddr::Unix),
+            Self::Tls(t) => t.socket().peer_addr(),
         }
     }
 
@@ -76,6 +89,7 @@ impl Stream {
         match self {
             Self::Tcp(s) => s.local_addr().map(PeerAddr::Inet),
             Self::Unix(_) => Ok(PeerAddr::Unix),
+            Self::Tls(t) => t.socket().local_addr(),
         }
     }
 
@@ -83,6 +97,7 @@ impl Stream {
         match self {
             Self::Tcp(s) => s.set_nodelay(on),
             Self::Unix(_) => Ok(()),
+            Self::Tls(t) => t.socket().set_nodelay(on),
         }
     }
 
@@ -91,6 +106,15 @@ impl Stream {
         match self {
             Self::Tcp(s) => s.set_zero_linger(),
             Self::Unix(_) => Ok(()),
+            Self::Tls(t) => t.set_reset_on_close(),
+        }
+    }
+
+    /// The TLS of the connection, if it has any.
+    pub fn tls(&self) -> Option<&TlsStream> {
+        match self {
+            Self::Tls(t) => Some(t),
+            Self::Tcp(_) | Self::Unix(_) => None,
         }
     }
 }
@@ -109,6 +133,6 @@ impl From<UnixStream> for Stream {
 
 impl std::os::fd::AsRawFd for Stream {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        each!(self, s => s.as_raw_fd())
+        each!(self, s => s.as_raw_fd(), t => t.socket().as_raw_fd())
     }
 }
