@@ -12,6 +12,7 @@ mod signal;
 mod socket;
 mod time;
 mod user;
+pub mod x509;
 
 pub use errno::{EADDRINUSE, ECONNABORTED, EEXIST, EMFILE, ENFILE, err_text, errno_text};
 pub use file::{
