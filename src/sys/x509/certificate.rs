@@ -47,7 +47,10 @@ impl Certificate {
     pub fn from_der(der: &[u8]) -> Option<Self> {
         let len = c_long::try_from(der.len()).ok()?;
         let mut at = der.as_ptr();
-        #[expect(unsafe_code, reason = "d2i reads at most the `len` bytes of the slice, and moves `at` within it")]
+        #[expect(
+            unsafe_code,
+            reason = "d2i reads at most the `len` bytes of the slice, and moves `at` within it"
+        )]
         let read = unsafe { lc::d2i_X509(ptr::null_mut(), &raw mut at, len) };
         super::pem::forget_errors();
         Self::owned(read).filter(|_| at == der.as_ptr_range().end)
@@ -71,7 +74,10 @@ impl Certificate {
         if host.is_empty() {
             return false;
         }
-        #[expect(unsafe_code, reason = "reads the `len` bytes of the slice; nothing is asked to be written back")]
+        #[expect(
+            unsafe_code,
+            reason = "reads the `len` bytes of the slice; nothing is asked to be written back"
+        )]
         let found = unsafe {
             lc::X509_check_host(self.as_ptr(), host.as_ptr().cast(), host.len(), 0, ptr::null_mut())
         };

@@ -129,9 +129,8 @@ pub fn certificates(text: &[u8]) -> Result<Vec<Certificate>, (PemError, usize)> 
     let mut all = Vec::new();
     loop {
         #[expect(unsafe_code, reason = "reads from a source that lives; no callback, nothing to fill in")]
-        let read = unsafe {
-            lc::PEM_read_bio_X509_AUX(source.bio.as_ptr(), ptr::null_mut(), None, ptr::null_mut())
-        };
+        let read =
+            unsafe { lc::PEM_read_bio_X509_AUX(source.bio.as_ptr(), ptr::null_mut(), None, ptr::null_mut()) };
         match Certificate::owned(read) {
             Some(certificate) => all.push(certificate),
             None => match last_error() {
@@ -148,9 +147,8 @@ pub fn revocations(text: &[u8]) -> Result<Vec<Crl>, PemError> {
     let mut all = Vec::new();
     loop {
         #[expect(unsafe_code, reason = "as for certificates")]
-        let read = unsafe {
-            lc::PEM_read_bio_X509_CRL(source.bio.as_ptr(), ptr::null_mut(), None, ptr::null_mut())
-        };
+        let read =
+            unsafe { lc::PEM_read_bio_X509_CRL(source.bio.as_ptr(), ptr::null_mut(), None, ptr::null_mut()) };
         match NonNull::new(read) {
             Some(crl) => all.push(Crl(crl)),
             None => match last_error() {
