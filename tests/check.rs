@@ -64,6 +64,48 @@ fn json_says_where_and_what_to_do() {
 }
 
 #[test]
+fn the_word_that_is_wrong_is_named_and_what_it_might_have_been() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "events {}\nhttp {\n  upstream u { server 127.0.0.1 weigth=2; session_sticky maxidle=30m; }\n  server {\n    \
+                location / { proxy_pass http://u; proxy_next_upstream\n      eror timeout; send_timeout soon; }\n  }\n}\n";
+    std::fs::write(dir.path().join("n.conf"), text).unwrap();
+    let output = run(dir.path(), &["-c", "n.conf", "--format=json"], "");
+    let got: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let said = got["diagnostics"].as_array().unwrap().iter().filter(|d| d["severity"] == "emerg").map(|d| {
+        let (from, to) =
+            (d["column"].as_u64().unwrap() as usize, d["end"]["column"].as_u64().unwrap() as usize);
+        let word = &lines[d["line"].as_u64().unwrap() as usize - 1][from - 1..to - 1];
+        let fix = d["fix"]["edits"][0]["text"].as_str().unwrap_or_default();
+        (word, d["hint"].as_str().unwrap_or_default(), fix)
+    });
+    let want = [
+        ("weigth=", "did you mean \"weight=\"?", "weight="),
+        ("maxidle=30m", "\"maxidle=\" takes a number of seconds, without a unit", ""),
+        ("eror", "did you mean \"error\"?", "error"),
+        ("soon", "it takes a time: 500ms, 30s, 1m, 1h 30m", ""),
+    ];
+    assert_eq!(said.collect::<Vec<_>>(), want);
+}
+
+#[test]
+fn every_command_is_told_by_help() {
+    let ask = |args: &[&str]| Command::new(Program::Tenrec.path()).args(args).output().unwrap();
+    let help = ask(&["help"]);
+    let text = String::from_utf8(help.stdout).unwrap();
+    assert_eq!(
+        (help.status.code(), ask(&["-h"]).status.code(), ask(&["--help"]).status.code()),
+        (Some(0), Some(0), Some(0))
+    );
+    assert!(told(&ask(&["--help"])).ends_with(&text), "{text}");
+    for name in ["explain", "migrate", "drain", "lint"] {
+        assert!(text.contains(&format!("\n  {name} ")), "{text}");
+        assert_eq!(ask(&["help", name]).stdout, ask(&[name, "--help"]).stdout);
+    }
+    assert_eq!(told(&ask(&["help", "dance"])), "tenrec: help: there is no command \"dance\"\n");
+}
+
+#[test]
 fn sarif_and_github_name_files_as_the_repository_does() {
     let dir = folder();
     let output = run(dir.path(), &["-c", "n.conf", "--format", "sarif"], "");

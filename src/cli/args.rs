@@ -44,6 +44,10 @@ impl Args {
                 out.test = true;
                 continue;
             }
+            if word == "--help" || word == "--version" {
+                out.flag(if word == "--help" { b'h' } else { b'v' });
+                continue;
+            }
             if out.more.take(word, &mut words)? {
                 continue;
             }

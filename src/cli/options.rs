@@ -44,6 +44,8 @@ pub(super) const LETTERS: &[Letter] = &[
 
 /// The long options beside `-t`.
 pub(super) const LONG: &[Flag] = &[
+    Flag { name: "help", value: None, about: "the same as -h" },
+    Flag { name: "version", value: None, about: "the same as -v" },
     Flag { name: "test-config", value: None, about: "the same as -t" },
     Flag { name: "format", value: Some("json|sarif|github"), about: "with -t: all findings in this form" },
     Flag {

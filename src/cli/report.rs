@@ -109,9 +109,9 @@ impl Report<'_> {
         let span = diag.span?;
         let one = |title: String, text: &str| Some(Fix { title, edits: vec![(span, text.to_owned())] });
         match diag.code {
-            "unknown-directive" => {
+            "unknown-directive" | "bad-value" => {
                 let name = diag.hint.as_deref()?.strip_prefix("did you mean \"")?.strip_suffix("\"?")?;
-                let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'='));
                 if plain { one(format!("write \"{name}\""), name) } else { None }
             }
             "byte-order-mark" => one("remove the byte order mark".to_owned(), ""),

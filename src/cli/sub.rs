@@ -1,12 +1,12 @@
 //! Subcommands: words that nginx's command line does not have. Each has a file of its own.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::sys;
 
-use super::{completions, diff, dump, explain, fmt, lint, man, migrate, peers, sessions, sticky};
+use super::{completions, diff, dump, explain, fmt, lint, man, migrate, peers, sessions, sticky, version};
 
 /// One subcommand, as help, completions and the manual tell it.
 pub(super) struct Command {
@@ -35,6 +35,51 @@ impl Flag {
             (_, None) => format!("--{}", self.name),
         }
     }
+}
+
+impl Command {
+    /// What it does, in a line.
+    pub(super) fn brief(&self) -> &'static str {
+        let end = self.about.find([';', ':']).unwrap_or(self.about.len());
+        self.about.get(..end).unwrap_or(self.about)
+    }
+
+    /// What `tenrec NAME --help` prints.
+    fn help(&self) -> String {
+        let mut out = format!("Usage: tenrec {}", self.name);
+        if !self.flags.is_empty() {
+            out += " [OPTION…]";
+        }
+        if !self.operands.is_empty() {
+            out += &format!(" {}", self.operands);
+        }
+        out += &format!("\n\n{}\n", self.about);
+        if !self.flags.is_empty() {
+            out += "\nOptions:\n";
+        }
+        for flag in self.flags {
+            let name = flag.shown();
+            out += &format!("  {name:<22} {}\n", flag.about);
+        }
+        out
+    }
+}
+
+/// The command of a name.
+fn named(name: &OsStr) -> Option<&'static Command> {
+    COMMANDS.iter().find(|c| name == c.name)
+}
+
+fn help(words: Words) -> Result<u8, String> {
+    match &*words.operands {
+        [] => print(version::help().as_bytes()),
+        [name] => match named(name) {
+            Some(command) => print(command.help().as_bytes()),
+            None => return Err(format!("there is no command \"{}\"", name.to_string_lossy())),
+        },
+        _ => return Err("one command at a time".to_owned()),
+    }
+    Ok(0)
 }
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -95,6 +140,13 @@ pub(super) const COMMANDS: &[Command] = &[
                 name, or md5: and the MD5 of it",
         flags: sessions::FORGET,
         run: sessions::forget,
+    },
+    Command {
+        name: "help",
+        operands: "[COMMAND]",
+        about: "say what the options and commands are, or what a command does",
+        flags: &[],
+        run: help,
     },
     Command {
         name: "lint",
@@ -195,7 +247,7 @@ impl Words {
                 let value = match (flag.value, value) {
                     (None, None) => OsString::new(),
                     (None, Some(_)) => return Err(format!("option \"--{}\" takes no value", flag.name)),
-                    (Some(_), Some(value)) => std::ffi::OsStr::from_bytes(value).to_owned(),
+                    (Some(_), Some(value)) => OsStr::from_bytes(value).to_owned(),
                     (Some(what), None) => match words.next() {
                         Some(next) => next.clone(),
                         None => return Err(format!("option \"--{}\" requires {what}", flag.name)),
@@ -213,7 +265,7 @@ impl Words {
                         Some(next) => next.clone(),
                         None => return Err(format!("option \"-{}\" requires {what}", flag.name)),
                     },
-                    (Some(_), value) => std::ffi::OsStr::from_bytes(value).to_owned(),
+                    (Some(_), value) => OsStr::from_bytes(value).to_owned(),
                 };
                 out.given.push((flag.name, value));
             } else {
@@ -226,11 +278,10 @@ impl Words {
 
 /// Runs the subcommand of a command line (the program's name first) and returns the exit code; `None`: there is none.
 pub(super) fn run(argv: &[OsString]) -> Option<u8> {
-    let name = argv.get(1)?;
-    let command = COMMANDS.iter().find(|c| name == c.name)?;
+    let command = named(argv.get(1)?)?;
     let args = argv.get(2..).unwrap_or_default();
     if args.iter().any(|a| a == "--help" || a == "-h") {
-        print(help(command).as_bytes());
+        print(command.help().as_bytes());
         return Some(0);
     }
     let outcome = Words::read(command.flags, args).and_then(command.run);
@@ -238,25 +289,6 @@ pub(super) fn run(argv: &[OsString]) -> Option<u8> {
         say(&format!("{}: {text}", command.name));
         1
     }))
-}
-
-fn help(command: &Command) -> String {
-    let mut out = format!("Usage: tenrec {}", command.name);
-    if !command.flags.is_empty() {
-        out += " [OPTION…]";
-    }
-    if !command.operands.is_empty() {
-        out += &format!(" {}", command.operands);
-    }
-    out += &format!("\n\n{}\n", command.about);
-    if !command.flags.is_empty() {
-        out += "\nOptions:\n";
-    }
-    for flag in command.flags {
-        let name = flag.shown();
-        out += &format!("  {name:<22} {}\n", flag.about);
-    }
-    out
 }
 
 /// A line about what went wrong.

@@ -3,7 +3,8 @@
 use crate::directives::{self, Origin, Status};
 
 use super::args::Args;
-use super::options::LETTERS;
+use super::options::{LETTERS, LONG};
+use super::sub;
 
 /// The nginx whose behaviour this is.
 const NGINX: &str = "1.31.5";
@@ -26,7 +27,7 @@ pub(super) fn text(args: &Args) -> String {
     out
 }
 
-fn help() -> String {
+pub(super) fn help() -> String {
     let mut out = "Usage: tenrec [-?hvVtTq] [-s signal] [-p prefix]
               [-e filename] [-c filename] [-g directives]
 
@@ -35,6 +36,14 @@ Options:
     .to_owned();
     for option in LETTERS {
         out += &format!("  {:<13} : {}\n", option.shown(), option.about());
+    }
+    out += "\nWhat nginx does not have:\n";
+    for flag in LONG {
+        out += &format!("  {} : {}\n", flag.shown(), flag.about);
+    }
+    out += "\nCommands (\"tenrec help COMMAND\" says more):\n";
+    for command in sub::COMMANDS {
+        out += &format!("  {:<13} : {}\n", command.name, command.brief());
     }
     out.push('\n');
     out

@@ -40,6 +40,6 @@ pub fn check(conf: Conf, prefix: &Path, mut diags: Diags) -> Loaded {
     let settings = config::read(&conf, prefix, &refused, &mut found);
     let plan = compile(&settings, prefix, &mut found);
     let fatal = found.fatal();
-    let diags = found.finish(&conf.map);
+    let diags = found.finish(&conf);
     Loaded { conf, diags, plan: (!fatal).then_some(plan) }
 }

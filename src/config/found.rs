@@ -1,6 +1,8 @@
 //! Diagnostics with the moment at which nginx would give them, so that the first printed is nginx's first.
 
+use super::point::point;
 use crate::diag::{Diag, Diags, FileId, Severity, SourceMap};
+use crate::source::Conf;
 
 /// An offset in a file of the configuration.
 pub type Place = (FileId, u32);
@@ -90,13 +92,14 @@ impl Found {
     }
 
     /// The diagnostics in nginx's order; a thing said twice is said once.
-    pub fn finish(self, map: &SourceMap) -> Diags {
+    pub fn finish(self, conf: &Conf) -> Diags {
         let mut list: Vec<_> =
-            self.list.into_iter().map(|(place, step, diag)| (order(map, place), step, diag)).collect();
+            self.list.into_iter().map(|(place, step, diag)| (order(&conf.map, place), step, diag)).collect();
         list.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
         let mut seen = std::collections::HashSet::new();
         let mut diags = Diags::new();
-        for (_, _, diag) in list {
+        for (_, _, mut diag) in list {
+            point(&mut diag, conf);
             if seen.insert((diag.message.clone(), diag.at)) {
                 diags.push(diag);
             }

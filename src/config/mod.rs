@@ -18,6 +18,7 @@ mod location;
 mod main_context;
 mod names;
 pub mod pins;
+mod point;
 mod proxy;
 mod read;
 mod realip;
@@ -31,6 +32,7 @@ mod store;
 mod tables;
 mod text;
 pub mod upstream;
+mod words;
 
 pub use access::{Access, AccessLog, AccessLogs, Formats, Target as LogTo};
 pub use check::Checking;

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use super::cx::show;
 use super::{Cx, Text};
+use crate::directives::near_word;
 use crate::source::Dir;
 use crate::values;
+
+const SIZE: &str = "a size: 1024, 8k, 1m";
 
 /// Whether the slot is taken, said as nginx says it.
 fn taken<T>(cx: &mut Cx<'_>, d: Dir<'_>, slot: &Option<T>) -> bool {
@@ -16,13 +19,17 @@ fn taken<T>(cx: &mut Cx<'_>, d: Dir<'_>, slot: &Option<T>) -> bool {
     slot.is_some()
 }
 
-fn put<T>(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<T>, value: Option<T>, otherwise: &str) {
+/// `otherwise`: what nginx says when there is no value; `form`: what it may be.
+fn put<T>(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<T>, value: Option<T>, otherwise: &str, form: &str) {
     if taken(cx, d, slot) {
         return;
     }
     match value {
         Some(value) => *slot = Some(value),
-        None => cx.says(d, otherwise),
+        None => {
+            cx.says(d, otherwise);
+            cx.found.hint(format!("it takes {form}"));
+        }
     }
 }
 
@@ -43,27 +50,34 @@ pub fn flag(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<bool>) {
 
 /// A whole number.
 pub fn num(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<u64>) {
-    put(cx, d, slot, values::number(d.arg(0)), "invalid number");
+    put(cx, d, slot, values::number(d.arg(0)), "invalid number", "a whole number");
 }
 
 /// `8k`, `1m`.
 pub fn size(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<usize>) {
-    put(cx, d, slot, values::size(d.arg(0)).and_then(|v| usize::try_from(v).ok()), "invalid value");
+    put(cx, d, slot, values::size(d.arg(0)).and_then(|v| usize::try_from(v).ok()), "invalid value", SIZE);
 }
 
 /// A size that may have `g`.
 pub fn off(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<u64>) {
-    put(cx, d, slot, values::offset(d.arg(0)), "invalid value");
+    put(cx, d, slot, values::offset(d.arg(0)), "invalid value", "a size: 1024, 8k, 1m, 2g");
 }
 
 /// A time in milliseconds.
 pub fn msec(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Duration>) {
-    put(cx, d, slot, values::msec(d.arg(0)).map(Duration::from_millis), "invalid value");
+    put(
+        cx,
+        d,
+        slot,
+        values::msec(d.arg(0)).map(Duration::from_millis),
+        "invalid value",
+        "a time: 500ms, 30s, 1m, 1h 30m",
+    );
 }
 
 /// Any text.
 pub fn text(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Box<[u8]>>) {
-    put(cx, d, slot, Some(d.arg(0).into()), "");
+    put(cx, d, slot, Some(d.arg(0).into()), "", "");
 }
 
 /// A text that is only ever one more of a list.
@@ -95,7 +109,16 @@ pub fn template_size(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Text>) {
 pub fn buffers(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<(usize, usize)>) {
     let positive = |v: Option<u64>| v.and_then(|v| usize::try_from(v).ok()).filter(|&v| v > 0);
     let value = positive(values::number(d.arg(0))).zip(positive(values::size(d.arg(1))));
-    put(cx, d, slot, value, "invalid value");
+    put(cx, d, slot, value, "invalid value", "a number and a size: 8 4k");
+}
+
+/// Says that a word is none of those that may stand here.
+fn wrong_word(cx: &mut Cx<'_>, d: Dir<'_>, word: &[u8], words: impl Iterator<Item = &'static str> + Clone) {
+    cx.emerg(d, format!("invalid value \"{}\"", show(word)));
+    match near_word(&show(word), words.clone()) {
+        Some(near) => cx.found.hint(format!("did you mean \"{near}\"?")),
+        None => cx.found.hint(format!("it may be {}", words.collect::<Vec<_>>().join(", "))),
+    }
 }
 
 /// One word of several, without regard to case.
@@ -106,7 +129,7 @@ pub fn word<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&mut Cx<'_>
         }
         *slot = words.iter().find(|(w, _)| w.as_bytes().eq_ignore_ascii_case(d.arg(0))).map(|&(_, v)| v);
         if slot.is_none() {
-            cx.emerg(d, format!("invalid value \"{}\"", show(d.arg(0))));
+            wrong_word(cx, d, d.arg(0), words.iter().map(|(w, _)| *w));
         }
     }
 }
@@ -122,7 +145,7 @@ pub fn bits(words: &'static [(&'static str, u32)]) -> impl Fn(&mut Cx<'_>, Dir<'
                 }
                 Some((_, bit)) => bits |= bit,
                 None => {
-                    cx.emerg(d, format!("invalid value \"{}\"", show(&arg.value)));
+                    wrong_word(cx, d, &arg.value, words.iter().map(|(w, _)| *w));
                     return;
                 }
             }
@@ -167,5 +190,5 @@ pub fn checked<T>(
 
 /// A directive that has no argument: it is there.
 pub fn present(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<bool>) {
-    put(cx, d, slot, Some(true), "");
+    put(cx, d, slot, Some(true), "", "");
 }

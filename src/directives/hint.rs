@@ -42,6 +42,18 @@ fn near(name: &str, here: Context) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
+/// The nearest of `words` to one that is none of them.
+pub fn near_word(word: &str, words: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+    let most = match word.len() {
+        0..=2 => return None,
+        3..=5 => 1,
+        6..=64 => 2,
+        _ => return None,
+    };
+    let edits = |w: &'static str| Some((edits(word.to_ascii_lowercase().as_bytes(), w.as_bytes(), most)?, w));
+    words.into_iter().filter_map(edits).min().map(|(_, w)| w)
+}
+
 /// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`, when at most `most`.
 fn edits(a: &[u8], b: &[u8], most: usize) -> Option<usize> {
     let mut before: Vec<usize> = Vec::new();

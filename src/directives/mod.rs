@@ -11,5 +11,6 @@ mod value;
 
 pub use check::{Ignored, check, inert, opens, pick};
 pub use compat::{Target, compat};
+pub use hint::near_word;
 pub use registry::{CONTEXTS, Context, FAMILIES, Id, Kind, all, id, lookup, variable, variables};
 pub use row::{Arity, Count, Merge, Origin, Row, Status, Variable};
