@@ -23,11 +23,19 @@ pub(super) struct Line {
     pub(super) needs: Option<&'static str>,
     /// The lines of a block.
     pub(super) inside: Option<Vec<Line>>,
+    /// What whoever reads the output must know or do.
+    pub(super) says: Option<String>,
 }
 
 impl Line {
     pub(super) fn new<S: Into<String>>(cite: Option<Place>, words: impl IntoIterator<Item = S>) -> Self {
-        Self { words: words.into_iter().map(Into::into).collect(), cite, needs: None, inside: None }
+        Self {
+            words: words.into_iter().map(Into::into).collect(),
+            cite,
+            needs: None,
+            inside: None,
+            says: None,
+        }
     }
 
     /// A block with its lines.

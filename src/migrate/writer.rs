@@ -96,6 +96,10 @@ impl Writer<'_> {
             None => self.put(&body, line.cite),
             Some(what) => self.put(&format!("# needs {what}: {body}"), line.cite),
         }
+        if let (Some(says), Some((text, _))) = (&line.says, self.text.lines.last_mut()) {
+            text.push_str(if line.cite.is_some() { ": " } else { " # " });
+            text.push_str(&plain(says));
+        }
     }
 
     fn upstream(&mut self, u: &Upstream) {

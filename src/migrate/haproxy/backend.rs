@@ -2,9 +2,11 @@
 
 use super::super::model::{Line as Out, Peer, StickyKind, Upstream};
 use super::super::report::Class;
+use super::changes::Changes;
+use super::condition::{Conditions, always};
 use super::proxy::Proxy;
 use super::read::Line;
-use super::{Cx, http, sessions, values};
+use super::{Cx, frontend, http, mapped, rules, sessions, values};
 
 /// A server of HAProxy's with what the sessions need of it.
 pub(super) struct Server<'a> {
@@ -95,12 +97,28 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
     }
     http::location(cx, proxy, &mut lines);
     http::options(cx, proxy);
-    if !has_servers {
-        cx.backends.insert(proxy.section.name.clone(), vec![Out::new(None, ["return", "503"])]);
-        return;
-    }
     let mut upstream: Vec<Out> =
         extract(&mut lines, |l| l.words.first().is_some_and(|w| w.starts_with("check")));
+    let mut conditions = Conditions::new(cx, proxy);
+    let changes = Changes::read(cx, proxy, &mut conditions);
+    let mut answers = if proxy.section.kind == "backend" {
+        frontend::acl_lines(cx, proxy, &mut conditions);
+        answers(cx, proxy, &mut conditions)
+    } else {
+        Vec::new()
+    };
+    let ends = answers.last().is_some_and(|l| l.inside.is_none());
+    if !has_servers || ends {
+        if !ends {
+            answers.push(Out::new(None, ["return", "503"]));
+        }
+        conditions.finish(cx);
+        cx.backends.insert(proxy.section.name.clone(), answers);
+        return;
+    }
+    lines.splice(0..0, answers);
+    let mut lines = changes.on(&lines, true);
+    conditions.finish(cx);
     upstream.splice(0..0, accepts);
     if let Some(StickyKind::Session(s)) = sticky.as_ref().map(|s| &s.kind)
         && s.hides()
@@ -118,6 +136,28 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
         lines: upstream,
     });
     cx.backends.insert(proxy.section.name.clone(), lines);
+}
+
+/// What a backend's own rules answer before a server is asked.
+fn answers<'a>(cx: &mut Cx, proxy: &Proxy<'a>, conditions: &mut Conditions<'a>) -> Vec<Out> {
+    let stages = rules::read(cx, proxy, conditions, false);
+    let mut rest = stages.iter().flatten();
+    if let (Some(first), None) = (rest.next(), rest.next())
+        && first.when == always()
+    {
+        return first.then.clone().unwrap_or_default();
+    }
+    let mut out = Vec::new();
+    for (cite, head, then) in mapped::chosen(conditions, &stages) {
+        let mut inside = then.to_vec();
+        inside.retain(|l| rules::fit_if(std::slice::from_ref(l)));
+        if let Some(line) = proxy.own().find(|l| Some(l.place) == cite).filter(|_| inside.len() < then.len())
+        {
+            cx.account.approximated(line, "without the type of its text");
+        }
+        out.push(Out::block(cite, head, inside));
+    }
+    out
 }
 
 fn extract(lines: &mut Vec<Out>, which: impl Fn(&Out) -> bool) -> Vec<Out> {

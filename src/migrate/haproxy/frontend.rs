@@ -1,62 +1,66 @@
 //! Binds, and the rules that choose a backend, redirect or refuse: servers and their locations.
 
 use super::super::model::{Line as Out, Location, Server};
-use super::acl::{Acls, Kind, Match, Term};
-use super::dispatch::Dispatch;
+use super::changes::Changes;
+use super::condition::{Conditions, Term};
+use super::matches::{Kind, Match};
 use super::proxy::Proxy;
 use super::read::Line;
+use super::rules::{self, Rule};
 use super::{Cx, http, mapped, values};
 
-/// A rule: when, and what then.
-struct Rule<'a> {
+/// A rule where names and locations can tell.
+struct Native<'r, 'a> {
     line: &'a Line,
     when: Vec<Term>,
-    then: Vec<Out>,
+    then: &'r [Out],
 }
 
 /// An alternative of a rule.
-type Choice<'r, 'a> = (&'r Rule<'a>, &'r Term);
+type Choice<'r, 'a> = (&'r Native<'r, 'a>, &'r Term);
 
 pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
     let (plain, tls) = binds(cx, proxy);
     if proxy.section.kind == "frontend" {
         forwardfor(cx, proxy);
     }
-    let acls = Acls::read(proxy);
-    let general = needs_maps(proxy, &acls);
-    acl_lines(cx, proxy, general);
-    let headers = http::Headers::read(cx, proxy);
-    let rules = if general { Vec::new() } else { rules(cx, proxy, &acls) };
+    let mut conditions = Conditions::new(cx, proxy);
+    let changes = match proxy.section.kind.as_str() {
+        "frontend" => Changes::read(cx, proxy, &mut conditions),
+        _ => Changes::default(),
+    };
+    let mut stages = rules::read(cx, proxy, &mut conditions, true);
+    if let Some(line) = proxy.last("monitor-uri").filter(|l| l.word(1).starts_with('/')) {
+        cx.account.exact(line, "");
+        let when = conditions.test(&["path".to_owned(), line.word(1).to_owned()]);
+        let then = Some(vec![Out::new(Some(line.place), ["return", "200"])]);
+        stages.insert(0, vec![Rule { line, when, then }]);
+    }
+    acl_lines(cx, proxy, &mut conditions);
     let last = fallback(cx, proxy);
     http::options(cx, proxy);
     let mut lines = Vec::new();
     http::client(cx, proxy, &mut lines);
-    if proxy.section.kind == "frontend" {
-        http::location(cx, proxy, &mut Vec::new());
-    }
-    let last = headers.on(&last);
-    let rules: Vec<Rule<'_>> = rules.into_iter().map(|r| Rule { then: headers.on(&r.then), ..r }).collect();
-    if general {
-        let listens: Vec<Out> = plain.into_iter().chain(tls.into_iter().filter(|_| cx.can.ssl)).collect();
-        if !listens.is_empty() {
-            mapped::server(cx, proxy, listens, &headers, &last, lines);
+    let last = changes.on(&last, false);
+    match native(&conditions, &stages) {
+        None => {
+            let listens: Vec<Out> = plain.into_iter().chain(tls.into_iter().filter(|_| cx.can.ssl)).collect();
+            if !listens.is_empty() {
+                mapped::server(cx, proxy, listens, (&mut conditions, &stages), &changes, &last, lines);
+            }
         }
-        return;
+        Some(mut rules) => {
+            let then: Vec<Vec<Out>> = rules.iter().map(|r| changes.on(r.then, false)).collect();
+            rules.iter_mut().zip(&then).for_each(|(rule, then)| rule.then = then);
+            if !plain.is_empty() {
+                servers(cx, proxy, &plain, &rules, &last, &lines, false);
+            }
+            if !tls.is_empty() && cx.can.ssl {
+                servers(cx, proxy, &tls, &rules, &last, &lines, true);
+            }
+        }
     }
-    if !plain.is_empty() {
-        servers(cx, proxy, &plain, &rules, &last, &lines, false);
-    }
-    if !tls.is_empty() && cx.can.ssl {
-        servers(cx, proxy, &tls, &rules, &last, &lines, true);
-    }
-}
-
-/// The stages of the rules that answer or choose, in HAProxy's order.
-pub(super) const STAGES: [&str; 3] = ["http-request", "redirect", "use_backend"];
-
-/// Whether a line chooses by a condition; those that change headers are others.
-pub(super) fn chooses(line: &Line) -> bool {
-    STAGES.contains(&line.word(0)) && !(line.word(0) == "http-request" && line.word(1).ends_with("-header"))
+    conditions.finish(cx);
 }
 
 /// The words from `if` or `unless` on.
@@ -65,28 +69,24 @@ pub(super) fn condition(line: &Line) -> &[String] {
     line.from(at.unwrap_or(line.words.len()))
 }
 
-/// Whether a condition asks what names and locations do not tell, and maps do.
-fn needs_maps(proxy: &Proxy<'_>, acls: &Acls<'_>) -> bool {
-    let mut dispatch = Dispatch::new(proxy, "probe");
-    let mut needs =
-        |l: &&Line| acls.condition(condition(l)).is_err() && dispatch.condition(condition(l)).is_ok();
-    proxy.own().filter(|l| chooses(l)).any(|l| needs(&l))
+/// The rules where names and locations tell all of them.
+fn native<'r, 'a>(conditions: &Conditions<'_>, stages: &'r [Vec<Rule<'a>>]) -> Option<Vec<Native<'r, 'a>>> {
+    let one = |r: &'r Rule<'a>| {
+        Some(Native { line: r.line, when: conditions.native(&r.when)?, then: r.then.as_deref()? })
+    };
+    stages.iter().flatten().map(one).collect()
 }
 
 /// What becomes of the `acl` lines.
-fn acl_lines(cx: &Cx, proxy: &Proxy<'_>, general: bool) {
-    let mut dispatch = Dispatch::new(proxy, "probe");
+pub(super) fn acl_lines<'a>(cx: &Cx, proxy: &Proxy<'a>, conditions: &mut Conditions<'a>) {
     for line in proxy.all().filter(|l| l.word(0) == "acl") {
-        let own = if general { dispatch.test(line.from(2)).map(|_| ()) } else { Acls::check(line) };
+        let any = conditions.test(line.from(2));
         let name = line.word(1);
-        let asks = |l: &&Line| condition(l).iter().any(|w| w.trim_start_matches('!') == name);
-        match own {
-            Ok(()) => cx.account.exact(line, ""),
-            Err(_) if !proxy.own().any(|l| asks(&l)) => cx.account.exact(line, "no rule asks it"),
-            Err(_) if dispatch.test(line.from(2)).is_ok() => {
-                cx.account.exact(line, "in the rules that ask it");
-            }
-            Err(why) => cx.account.dropped(line, why),
+        let asks = |l: &Line| condition(l).iter().any(|w| w.trim_start_matches('!') == name);
+        match conditions.lost(&any) {
+            None => cx.account.exact(line, ""),
+            Some(_) if !proxy.own().any(asks) => cx.account.exact(line, "no rule asks it"),
+            Some((why, _)) => cx.account.dropped(line, why),
         }
     }
 }
@@ -151,131 +151,6 @@ fn binds(cx: &Cx, proxy: &Proxy<'_>) -> (Vec<Out>, Vec<Out>) {
     (plain, tls)
 }
 
-/// HAProxy's order: the rules of http-request, then redirects, then backends.
-fn rules<'a>(cx: &mut Cx, proxy: &Proxy<'a>, acls: &Acls<'_>) -> Vec<Rule<'a>> {
-    let mut out = Vec::new();
-    for stage in STAGES {
-        for line in proxy.own().filter(|l| l.word(0) == stage) {
-            let Some((then, rest)) = action(cx, line) else { continue };
-            match acls.condition(rest) {
-                Ok(when) => {
-                    cx.account.exact(line, "");
-                    out.push(Rule { line, when, then });
-                }
-                Err(why) => cx.account.dropped(line, &lost(line, why)),
-            }
-        }
-    }
-    if let Some(line) = proxy.last("monitor-uri").filter(|l| l.word(1).starts_with('/')) {
-        cx.account.exact(line, "");
-        let path = Match { kind: Kind::Exact, value: line.word(1).to_owned(), nocase: false };
-        let when = vec![Term { path: Some(path), ..Term::default() }];
-        out.insert(0, Rule { line, when, then: vec![Out::new(Some(line.place), ["return", "200"])] });
-    }
-    out
-}
-
-/// Why a rule is not there, and what that means.
-pub(super) fn lost(line: &Line, why: &str) -> String {
-    let refuses = matches!(line.word(1), "deny" | "reject" | "tarpit" | "silent-drop" | "auth");
-    if refuses { format!("{why}: WHOM IT REFUSED GETS IN") } else { why.to_owned() }
-}
-
-/// What a rule does, and its words from the condition on.
-pub(super) fn action<'a>(cx: &Cx, line: &'a Line) -> Option<(Vec<Out>, &'a [String])> {
-    let start =
-        line.words.iter().position(|w| matches!(w.as_str(), "if" | "unless")).unwrap_or(line.words.len());
-    let rest = line.from(start);
-    let words = line.words.get(..start).unwrap_or_default();
-    let word = |i: usize| words.get(i).map_or("", String::as_str);
-    let cite = Some(line.place);
-    match (word(0), word(1)) {
-        ("use_backend", name) => match cx.backends.get(name) {
-            Some(lines) => Some((lines.clone(), rest)),
-            None => {
-                cx.account.dropped(line, "there is no such backend here");
-                None
-            }
-        },
-        ("redirect", _) => redirect(cx, line, words.get(1..).unwrap_or_default()).map(|l| (vec![l], rest)),
-        ("http-request", "redirect") => {
-            redirect(cx, line, words.get(2..).unwrap_or_default()).map(|l| (vec![l], rest))
-        }
-        ("http-request", "deny") => {
-            let code = words.iter().position(|w| w == "deny_status").map_or("403", |i| word(i + 1));
-            let known = code.len() == 3 && code.bytes().all(|b| b.is_ascii_digit()) && code >= "400";
-            if !known {
-                cx.account.dropped(line, "a status of 400 and above is expected");
-                return None;
-            }
-            Some((vec![Out::new(cite, ["return", code])], rest))
-        }
-        ("http-request", "tarpit") => {
-            cx.account.approximated(line, "answered at once");
-            Some((vec![Out::new(cite, ["return", "500"])], rest))
-        }
-        ("http-request", "reject" | "silent-drop") => Some((vec![Out::new(cite, ["return", "444"])], rest)),
-        ("http-request", "auth") => {
-            cx.account.dropped(line, "nobody is asked for a password: nobody gets in until you say who may");
-            Some((vec![Out::new(cite, ["return", "403"])], rest))
-        }
-        ("http-request", "return") => {
-            let after = |name: &str| words.iter().position(|w| w == name).map(|i| word(i + 1));
-            let status = after("status").unwrap_or("200");
-            let text = after("string").or_else(|| after("lf-string"));
-            let known = status.len() == 3 && status.bytes().all(|b| b.is_ascii_digit());
-            let text = text.map_or(Some(String::new()), values::format);
-            let Some(text) = text.filter(|_| known) else {
-                cx.account.dropped(line, "a status and a text are expected");
-                return None;
-            };
-            if words
-                .iter()
-                .any(|w| matches!(w.as_str(), "file" | "lf-file" | "errorfile" | "hdr" | "content-type"))
-            {
-                cx.account
-                    .dropped(line, "files, headers and types: say them with \"add_header\" and \"root\"");
-            }
-            Some((vec![Out::new(cite, ["return", status, &text])], rest))
-        }
-        ("http-request", word) if word.ends_with("-header") => None,
-        _ => {
-            cx.account.dropped(line, "no counterpart");
-            None
-        }
-    }
-}
-
-fn redirect(cx: &Cx, line: &Line, words: &[String]) -> Option<Out> {
-    let mut code = "302";
-    let mut target = None;
-    let mut rest = words.iter().map(String::as_str);
-    while let Some(word) = rest.next() {
-        match word {
-            "code" => code = rest.next().unwrap_or_default(),
-            "scheme" | "prefix" | "location" => {
-                let text = values::format(rest.next().unwrap_or_default());
-                let Some(text) = text.filter(|t| !t.is_empty()) else {
-                    cx.account.dropped(line, "no variable has this");
-                    return None;
-                };
-                target = Some(match word {
-                    "scheme" => format!("{text}://$http_host$request_uri"),
-                    "prefix" if text == "/" => "$request_uri".to_owned(),
-                    "prefix" => format!("{text}$request_uri"),
-                    _ => text,
-                });
-            }
-            other => cx.account.dropped(line, &format!("{other}: no counterpart")),
-        }
-    }
-    let Some(target) = target.filter(|_| matches!(code, "301" | "302" | "303" | "307" | "308")) else {
-        cx.account.dropped(line, "a target and a status of 301, 302, 303, 307 or 308 are expected");
-        return None;
-    };
-    Some(Out::new(Some(line.place), ["return", code, &target]))
-}
-
 /// Where a request goes that no rule takes.
 fn fallback(cx: &Cx, proxy: &Proxy<'_>) -> Vec<Out> {
     if let Some(line) = proxy.last("default_backend") {
@@ -296,7 +171,7 @@ fn servers(
     cx: &mut Cx,
     proxy: &Proxy<'_>,
     listens: &[Out],
-    rules: &[Rule<'_>],
+    rules: &[Native<'_, '_>],
     last: &[Out],
     lines: &[Out],
     tls: bool,
@@ -379,7 +254,7 @@ fn server_name(host: &Match) -> Option<String> {
 
 /// The first rule that fits holds: prefixes where the longest is the first anyway, otherwise regular expressions.
 fn locations(cx: &Cx, terms: &[Choice<'_, '_>], last: &[Out]) -> Vec<Location> {
-    let mut kept: Vec<(&Match, &Rule<'_>)> = Vec::new();
+    let mut kept: Vec<(&Match, &Native<'_, '_>)> = Vec::new();
     let mut end = None;
     for (rule, term) in terms {
         let Some(path) = &term.path else {
@@ -390,7 +265,7 @@ fn locations(cx: &Cx, terms: &[Choice<'_, '_>], last: &[Out]) -> Vec<Location> {
             end = Some(*rule);
             break;
         }
-        let taken = |(m, _): &(&Match, &Rule<'_>)| {
+        let taken = |(m, _): &(&Match, &Native<'_, '_>)| {
             *m == path
                 || (m.kind == Kind::Begins
                     && m.nocase == path.nocase
@@ -418,10 +293,10 @@ fn locations(cx: &Cx, terms: &[Choice<'_, '_>], last: &[Out]) -> Vec<Location> {
                 (false, ..) => "~",
             };
             let path = if native { m.value.clone() } else { m.regex() };
-            Location { cite: Some(rule.line.place), modifier, path, lines: rule.then.clone() }
+            Location { cite: Some(rule.line.place), modifier, path, lines: rule.then.to_vec() }
         })
         .collect();
-    let (cite, lines) = end.map_or((None, last), |r| (Some(r.line.place), &r.then[..]));
+    let (cite, lines) = end.map_or((None, last), |r| (Some(r.line.place), r.then));
     out.push(Location { cite, modifier: "", path: "/".to_owned(), lines: lines.to_vec() });
     out
 }

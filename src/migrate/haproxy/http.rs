@@ -2,22 +2,29 @@
 
 use super::super::model::Line as Out;
 use super::super::report::Class;
-use super::dispatch::Dispatch;
+use super::changes::is_name;
 use super::proxy::Proxy;
 use super::read::Line;
 use super::{Cx, values};
 
 /// What a location says that leads to a backend, or what a server says for a frontend.
-pub(super) fn location(cx: &Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
-    let kind = proxy.section.kind.as_str();
-    if kind != "frontend" {
-        lines.push(Out::new(None, ["proxy_set_header", "Host", "$http_host"]));
-        time(cx, proxy, "connect", &["proxy_connect_timeout"], Class::Exact, "", lines);
-        let note = "between two reads from the server";
-        time(cx, proxy, "server", &["proxy_read_timeout", "proxy_send_timeout"], Class::Exact, note, lines);
+pub(super) fn location(cx: &mut Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
+    // HAProxy passes on a change of protocol (WebSocket) by itself.
+    if !cx.model.http.iter().any(|l| l.words.get(2).is_some_and(|w| w == UPGRADES)) {
+        let inside = vec![Out::new(None, ["", ""]), Out::new(None, ["default", "upgrade"])];
+        cx.model.http.push(Out::block(None, ["map", "$http_upgrade", UPGRADES], inside));
     }
+    lines.push(Out::new(None, ["proxy_set_header", "Host", "$http_host"]));
+    lines.push(Out::new(None, ["proxy_set_header", "Upgrade", "$http_upgrade"]));
+    lines.push(Out::new(None, ["proxy_set_header", "Connection", UPGRADES]));
+    time(cx, proxy, "connect", &["proxy_connect_timeout"], Class::Exact, "", lines);
+    let note = "between two reads from the server";
+    time(cx, proxy, "server", &["proxy_read_timeout", "proxy_send_timeout"], Class::Exact, note, lines);
     headers(cx, proxy, lines);
 }
+
+/// What is said of the connection to a server.
+const UPGRADES: &str = "$haproxy_connection";
 
 /// Timeouts towards the client.
 pub(super) fn client(cx: &Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
@@ -49,7 +56,7 @@ fn time(
     }
 }
 
-fn headers(cx: &Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
+fn headers(cx: &mut Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
     if let Some(line) = proxy.option("forwardfor") {
         let words = line.from(2);
         let after = |name: &str| words.iter().position(|w| w == name).and_then(|i| words.get(i + 1));
@@ -60,180 +67,52 @@ fn headers(cx: &Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
                 cx.account.dropped(line, "this is no header's name");
             }
         } else {
-            let value = if header.eq_ignore_ascii_case("x-forwarded-for") {
-                "$proxy_add_x_forwarded_for"
-            } else {
-                "$remote_addr"
-            };
-            lines.push(Out::new(Some(line.place), ["proxy_set_header", header, value]));
+            let value = forwarded(cx, proxy, line, header, set, after("except").map(String::as_str));
+            lines.push(Out::new(Some(line.place), ["proxy_set_header", header, &value]));
             let note = "the address is added to the header's line, not as a second line";
             cx.account.approximated(line, note);
-            if set {
-                cx.account.dropped(line, "if-none: the address is added to what is there");
-            }
-            if after("except").is_some() {
-                cx.account.dropped(line, "except: the address is added for all clients");
-            }
-        }
-    }
-    for line in proxy.own() {
-        let (rule, action) = (line.word(0), line.word(1));
-        let condition = line.words.iter().any(|w| matches!(w.as_str(), "if" | "unless"));
-        match (rule, action) {
-            ("http-request" | "http-response", _)
-                if condition && action.ends_with("-header") && proxy.section.kind != "frontend" =>
-            {
-                cx.account.dropped(line, "a header on a condition is read in frontends");
-            }
-            ("http-request", "set-header") if proxy.section.kind != "frontend" => {
-                let (name, value) = (line.word(2), values::format(line.word(3)));
-                match value.filter(|v| is_name(name) && !v.is_empty()) {
-                    Some(value) => {
-                        cx.account.exact(line, "");
-                        let old = |l: &Out| {
-                            let is = |i: usize, word: &str| {
-                                l.words.get(i).is_some_and(|w| w.eq_ignore_ascii_case(word))
-                            };
-                            is(0, "proxy_set_header") && is(1, name)
-                        };
-                        lines.retain(|l| !old(l));
-                        lines.push(Out::new(Some(line.place), ["proxy_set_header", name, &value]));
-                    }
-                    None => cx.account.dropped(line, "no variable has this"),
-                }
-            }
-            ("http-request", "del-header") if proxy.section.kind != "frontend" && is_name(line.word(2)) => {
-                cx.account.exact(line, "");
-                lines.push(Out::new(Some(line.place), ["proxy_set_header", line.word(2), ""]));
-            }
-            ("http-response", "del-header") if proxy.section.kind != "frontend" && is_name(line.word(2)) => {
-                cx.account.exact(line, "");
-                lines.push(Out::new(Some(line.place), ["proxy_hide_header", line.word(2)]));
-            }
-            ("http-response", "set-header" | "add-header") if proxy.section.kind != "frontend" => {
-                let (name, value) = (line.word(2), values::format(line.word(3)));
-                match value.filter(|v| is_name(name) && !v.is_empty()) {
-                    Some(value) => {
-                        if action == "set-header" {
-                            lines.push(Out::new(Some(line.place), ["proxy_hide_header", name]));
-                        }
-                        cx.account.exact(line, "");
-                        lines.push(Out::new(Some(line.place), ["add_header", name, &value, "always"]));
-                    }
-                    None => cx.account.dropped(line, "no variable has this"),
-                }
-            }
-            ("http-request" | "http-response", word)
-                if word.ends_with("-header") && proxy.section.kind == "frontend" => {}
-            ("http-request" | "http-response", word) if word.ends_with("-header") => {
-                cx.account.dropped(line, "no counterpart, or no header's name");
-            }
-            _ => {}
         }
     }
 }
 
-/// The headers that a frontend sets, for the places that it leads to.
-pub(super) struct Headers<'a> {
-    /// With the line that says it.
-    lines: Vec<(&'a Line, Out)>,
-}
-
-impl<'a> Headers<'a> {
-    pub(super) fn read(cx: &mut Cx, proxy: &Proxy<'a>) -> Self {
-        let mut out = Self { lines: Vec::new() };
-        if proxy.section.kind != "frontend" {
-            return out;
-        }
-        let mut dispatch = Dispatch::new(proxy, &format!("{}_headers", proxy.section.name));
-        for (i, line) in proxy.own().filter(|l| l.word(1).ends_with("-header")).enumerate() {
-            let (rule, action, name) = (line.word(0), line.word(1), line.word(2));
-            let value = values::format(line.word(3)).filter(|v| !v.is_empty());
-            let value = if action == "del-header" { Some(String::new()) } else { value };
-            let Some(value) = value.filter(|_| is_name(name)) else {
-                cx.account.dropped(line, "no variable has this");
-                continue;
-            };
-            let words = super::frontend::condition(line);
-            let conditional = !words.is_empty();
-            let value = if conditional {
-                let field = name.to_ascii_lowercase().replace('-', "_");
-                let own = match (rule, action) {
-                    ("http-request", "set-header" | "del-header") => format!("$http_{field}"),
-                    ("http-response", "add-header") => String::new(),
-                    _ => {
-                        cx.account.dropped(line, "this on a condition has no counterpart");
-                        continue;
-                    }
-                };
-                let step = format!("value{i}");
-                match dispatch.condition(words) {
-                    Ok(any) => {
-                        cx.account.exact(line, "");
-                        let maps = dispatch.maps(&step, &[(any, value)], &own);
-                        cx.model.http.extend(maps);
-                    }
-                    Err(why) => {
-                        cx.account.dropped(line, why);
-                        continue;
-                    }
-                }
-                dispatch.variable(&step)
-            } else {
-                cx.account.exact(line, "");
-                value
-            };
-            let cite = Some(line.place);
-            match (rule, action) {
-                ("http-request", "set-header" | "del-header") => {
-                    out.lines.push((line, Out::new(cite, ["proxy_set_header", name, &value])));
-                }
-                ("http-response", "del-header") => {
-                    out.lines.push((line, Out::new(cite, ["proxy_hide_header", name])))
-                }
-                ("http-response", "set-header" | "add-header") => {
-                    if action == "set-header" {
-                        out.lines.push((line, Out::new(cite, ["proxy_hide_header", name])));
-                    }
-                    out.lines.push((line, Out::new(cite, ["add_header", name, &value, "always"])));
-                }
-                _ => cx.account.dropped(line, "no counterpart"),
-            }
-        }
-        // Before the maps that use them: nginx does not mind, a reader does.
-        let asked = dispatch.asked();
-        cx.model.http.splice(0..0, asked);
-        out
+/// What `option forwardfor` sends: the address behind what came, or one of them.
+fn forwarded(
+    cx: &mut Cx,
+    proxy: &Proxy<'_>,
+    line: &Line,
+    header: &str,
+    if_none: bool,
+    except: Option<&str>,
+) -> String {
+    let stem = header.to_ascii_lowercase().replace('-', "_");
+    let came = format!("$http_{stem}");
+    let added = match stem.as_str() {
+        "x_forwarded_for" => "$proxy_add_x_forwarded_for",
+        _ => "$remote_addr",
+    };
+    let net = except.map(super::matches::network);
+    if net == Some(None) {
+        cx.account.dropped(line, "except: the address is added for all clients");
     }
-
-    /// The lines of a location with the headers; what the backend says itself comes later and holds.
-    pub(super) fn on(&self, lines: &[Out]) -> Vec<Out> {
-        if !lines.iter().any(|l| l.words.first().is_some_and(|w| w == "proxy_pass")) {
-            return lines.to_vec();
-        }
-        let same = |a: &Out, b: &Out| {
-            let is = |i: usize| match (a.words.get(i), b.words.get(i)) {
-                (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
-                _ => false,
-            };
-            is(0) && is(1) && a.words.first().is_some_and(|w| w != "add_header")
-        };
-        let mut out: Vec<Out> = lines.to_vec();
-        for (_, line) in &self.lines {
-            let own = lines.iter().find(|l| same(l, line));
-            // The Host that is passed on by itself gives way.
-            let default = own.is_some_and(|l| l.cite.is_none());
-            if own.is_none() || default {
-                out.retain(|l| !same(l, line) || l.cite.is_some());
-                out.insert(out.len().saturating_sub(1), line.clone());
-            }
-        }
-        out
+    if !if_none && net.is_none() {
+        return added.to_owned();
     }
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    let fit = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let stem: String = proxy.section.name.chars().map(fit).collect();
+    let mut last = added.to_owned();
+    if if_none {
+        let variable = format!("${}", cx.variables.make(&format!("{stem}_for")));
+        let inside = vec![Out::new(None, ["", "$remote_addr"]), Out::new(None, ["default", &came])];
+        cx.model.http.push(Out::block(Some(line.place), ["map", &came, &variable], inside));
+        last = variable;
+    }
+    if let Some(net) = net.flatten() {
+        let variable = format!("${}", cx.variables.make(&format!("{stem}_for")));
+        let inside = vec![Out::new(None, [&net, &came]), Out::new(None, ["default", &last])];
+        cx.model.http.push(Out::block(Some(line.place), ["map", "$remote_addr", &variable], inside));
+        last = variable;
+    }
+    last
 }
 
 /// Lines that need nothing, or that nothing here can do.

@@ -1,19 +1,24 @@
 //! HAProxy: defaults, frontends, backends and listens as servers and upstreams.
 
 mod account;
-mod acl;
+mod ask;
 mod backend;
-mod dispatch;
+mod changes;
+mod condition;
 mod frontend;
 mod global;
 mod http;
 mod mapped;
+mod matches;
 mod proxy;
 mod read;
+mod rules;
 mod sessions;
+mod users;
 mod values;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::can::Can;
 use super::input::{Input, Place, Problem};
@@ -32,6 +37,10 @@ struct Cx {
     backends: BTreeMap<String, Vec<Out>>,
     /// The `stick-table` lines by their section's name.
     tables: BTreeMap<String, read::Line>,
+    /// What the variables of each section begin with.
+    variables: Names,
+    users: Rc<users::Users>,
+    without_limits: bool,
 }
 
 pub(super) fn convert(inputs: &[Input], can: Can, report: &mut Report) -> Result<Model, Problem> {
@@ -52,7 +61,11 @@ pub(super) fn convert(inputs: &[Input], can: Can, report: &mut Report) -> Result
         names: Names::default(),
         backends: BTreeMap::new(),
         tables: BTreeMap::new(),
+        variables: Names::default(),
+        users: Rc::new(users::Users::read(&sections)),
+        without_limits: false,
     };
+    cx.users.account(&sections, &cx.account);
     for section in &sections {
         let table = section.lines.iter().rev().find(|l| l.word(0) == "stick-table");
         cx.tables.extend(table.map(|l| (section.name.clone(), l.clone())));

@@ -280,7 +280,7 @@ fn learn(
             .collect();
         let query = after(app, "mode") == Some("query-string");
         let (before, end) = if query { ("[?&]", "[^&#]") } else { (";", "[^?;]") };
-        let regex = format!("~{before}{}=(?<{variable}_value>{end}+)", super::acl::escape(name));
+        let regex = format!("~{before}{}=(?<{variable}_value>{end}+)", super::matches::escape(name));
         // In the path or the query first, as HAProxy looked; otherwise the cookie.
         cx.model.http.push(Out::block(
             Some(app.place),
@@ -367,7 +367,7 @@ fn learn(
 }
 
 /// The variable of a sample of the answer.
-fn answer(sample: &str) -> Option<String> {
+pub(super) fn answer(sample: &str) -> Option<String> {
     let (name, argument) = sample.strip_suffix(')')?.split_once('(')?;
     let fit = |dash: bool| {
         !argument.is_empty()
