@@ -24,6 +24,7 @@ mod foreign_pins;
 mod framing;
 mod full_disk;
 mod grammar;
+mod gzip;
 mod health;
 mod health_sessions;
 mod learned;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::Builder;
 use super::proxy::Redirects;
 use crate::config::{
-    self, Access, AddHeader, Core, ExpiresSetting, Found, Gate, Headers, Level, Location, Proxy, RealIp,
-    Server, Srv, Step, Text, TryFile, sticky,
+    self, Access, AddHeader, Core, Encoding, ExpiresSetting, Found, Gate, Headers, Level, Location, Proxy,
+    RealIp, Server, Srv, Step, Text, TryFile, sticky,
 };
 use crate::diag::Severity;
 use crate::plan::{
@@ -22,6 +22,7 @@ pub struct Effective {
     core: Rc<Core>,
     headers: Rc<Headers>,
     access: Option<Rc<Access>>,
+    encoding: Rc<Encoding>,
     gate: Rc<Gate>,
     real_ip: Rc<RealIp>,
     pub proxy: Rc<Proxy>,
@@ -38,6 +39,7 @@ impl Effective {
             core: Rc::default(),
             headers: Rc::default(),
             access: None,
+            encoding: Rc::default(),
             gate: Rc::default(),
             real_ip: Rc::default(),
             proxy: Rc::default(),
@@ -65,6 +67,12 @@ impl Effective {
         }
         if let Some(access) = &level.access {
             inner.access = Some(Rc::new((**access).clone()));
+            inner.set = None;
+        }
+        if let Some(encoding) = &level.encoding {
+            let mut encoding = (**encoding).clone();
+            encoding.merge(&self.encoding);
+            inner.encoding = Rc::new(encoding);
             inner.set = None;
         }
         if let Some(gate) = &level.gate {
@@ -368,6 +376,7 @@ impl<'a> Builder<'a> {
             add_trailers: self.headers(&at.headers.add_trailers()),
             expires,
             etag: core.etag(),
+            encoding: self.encoding(&at.encoding),
             if_modified_since: core.if_modified_since(),
             server_tokens: core.server_tokens(),
             absolute_redirect: core.absolute_redirect(),

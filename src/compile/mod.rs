@@ -3,6 +3,7 @@
 //! Never touches: sockets, log files, the life of a request.
 
 mod checks;
+mod encoding;
 mod learn;
 mod listeners;
 mod load;

@@ -3,6 +3,7 @@
 use super::access::Access;
 use super::core::{Core, ErrorPage};
 use super::cx::{Here, PassSeen, show};
+use super::encoding::Encoding;
 use super::gate::Gate;
 use super::headers::Headers;
 use super::proxy::{Pass, PassTo, Proxy};
@@ -20,6 +21,7 @@ pub struct Level {
     pub core: Option<Box<Core>>,
     pub headers: Option<Box<Headers>>,
     pub access: Option<Box<Access>>,
+    pub encoding: Option<Box<Encoding>>,
     pub gate: Option<Box<Gate>>,
     pub real_ip: Option<Box<RealIp>>,
     pub proxy: Option<Box<Proxy>>,
@@ -38,6 +40,8 @@ impl Level {
             self.headers.get_or_insert_default().read(cx, d);
         } else if Access::knows(name) {
             self.access.get_or_insert_default().read(cx, d);
+        } else if Encoding::knows(name) {
+            self.encoding.get_or_insert_default().read(cx, d);
         } else if Gate::knows(name) {
             self.gate.get_or_insert_default().read(cx, d);
         } else if RealIp::knows(name) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::cx::show;
 use super::{Cx, Text};
 use crate::directives::near_word;
+use crate::plan::MimeTypes;
 use crate::source::Dir;
 use crate::values;
 
@@ -151,6 +152,26 @@ pub fn bits(words: &'static [(&'static str, u32)]) -> impl Fn(&mut Cx<'_>, Dir<'
             }
         }
         *slot = Some(bits);
+    }
+}
+
+/// Content types (`gzip_types`); `always` belong to them whatever is said. `*` is any, and ends the list.
+pub fn types(always: &'static [&'static str]) -> impl Fn(&mut Cx<'_>, Dir<'_>, &mut Option<MimeTypes>) {
+    move |cx, d, slot| {
+        let own = || MimeTypes::Some(always.iter().map(|t| t.as_bytes().into()).collect());
+        let MimeTypes::Some(types) = slot.get_or_insert_with(own) else { return };
+        for arg in d.args() {
+            if &arg.value[..] == b"*" {
+                *slot = Some(MimeTypes::Any);
+                return;
+            }
+            let name = arg.value.to_ascii_lowercase();
+            if types.contains(&name[..]) {
+                cx.warn(d, format!("duplicate MIME type \"{}\"", show(&name)));
+            } else {
+                types.insert(name.into());
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use super::context::Bytes;
 use super::phases::{Next, discard, filtered, internal_redirect, missing, named, send, send_text};
 use super::range::Ranges;
-use super::{Event, Request, ThreadState, path, respond, uri};
+use super::{Event, Request, ThreadState, path, respond, stored, uri};
 use crate::diag::Severity;
 use crate::plan::{Root, TryFiles, TryLast};
 use crate::sys::err_text;
@@ -227,6 +227,11 @@ fn not_found(req: &Request, thread: &ThreadState, path: &[u8], error: &io::Error
 }
 
 async fn file(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) -> Next {
+    match stored::gzip(req, thread) {
+        Ok(None) => {}
+        Ok(Some((file, meta))) => return send_file(req, conn, thread, &file, &meta, true).await,
+        Err(next) => return next,
+    }
     let mut full = Vec::with_capacity(128);
     if path::map(req, &req.uri, &mut full).is_none() {
         return Next::Status(500);
@@ -269,6 +274,18 @@ async fn file(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) ->
     if req.method() == Method::Post {
         return Next::Status(405);
     }
+    send_file(req, conn, thread, &file, &meta, false).await
+}
+
+/// Answers with a file; `packed`: it is compressed.
+async fn send_file(
+    req: &mut Request,
+    conn: &mut ServerConn,
+    thread: &ThreadState,
+    file: &File,
+    meta: &Metadata,
+    packed: bool,
+) -> Next {
     if let Err(next) = discard(req, conn, thread).await {
         return next;
     }
@@ -280,6 +297,9 @@ async fn file(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) ->
         req.out.etag = Some(req.out.push(b"ETag", etag.as_bytes()));
     }
     set_type(req);
+    if packed {
+        req.out.content_encoding = Some(req.out.push(b"Content-Encoding", b"gzip"));
+    }
     req.allow_ranges = true;
     if let Err(status) = respond::send_head(req, conn, thread) {
         return filtered(req, status);
@@ -290,15 +310,15 @@ async fn file(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) ->
     let sent = async {
         let ranges = std::mem::take(&mut req.ranges);
         match &ranges {
-            Ranges::All => copy(req, conn, &file, 0, meta.len()).await?,
-            Ranges::One(from, to) => copy(req, conn, &file, *from, *to).await?,
+            Ranges::All => copy(req, conn, file, 0, meta.len()).await?,
+            Ranges::One(from, to) => copy(req, conn, file, *from, *to).await?,
             Ranges::Many { parts, .. } => {
                 let mut between = Vec::new();
                 for &(from, to) in parts {
                     between.clear();
                     ranges.part_head(from, to, &mut between);
                     respond::send_body(req, conn, &between).await?;
-                    copy(req, conn, &file, from, to).await?;
+                    copy(req, conn, file, from, to).await?;
                 }
                 between.clear();
                 ranges.end(&mut between);
@@ -318,7 +338,8 @@ async fn file(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) ->
     sent.into()
 }
 
-fn open(path: &[u8]) -> Result<(File, Metadata), (&'static str, io::Error)> {
+/// `Err`: which call failed, and how.
+pub(super) fn open(path: &[u8]) -> Result<(File, Metadata), (&'static str, io::Error)> {
     use std::os::unix::fs::OpenOptionsExt as _;
     // Not blocking: opening a FIFO must not wait for its other end.
     let mut options = std::fs::OpenOptions::new();

@@ -14,6 +14,9 @@ pub(super) fn run(req: &mut Request, thread: &ThreadState) -> Result<(), u16> {
     if req.private {
         private(req);
     }
+    if req.location().encoding.is_some() {
+        super::gzip::filter(req);
+    }
     super::range::filter(req)
 }
 
@@ -51,7 +54,8 @@ fn not_modified(req: &mut Request) -> Result<(), u16> {
     req.out.content_length = None;
     let ranges = req.out.accept_ranges.take();
     req.out.hide_opt(ranges);
-    req.out.remove(b"Content-Encoding");
+    let encoding = req.out.content_encoding.take();
+    req.out.hide_opt(encoding);
     Ok(())
 }
 

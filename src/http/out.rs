@@ -31,6 +31,10 @@ pub struct OutHead {
     pub location: Option<FieldIx>,
     pub etag: Option<FieldIx>,
     pub accept_ranges: Option<FieldIx>,
+    /// What a peer or a handler says that the body is; not one that `add_header` adds.
+    pub content_encoding: Option<FieldIx>,
+    /// `Vary: Accept-Encoding` of our own (`gzip_vary`), written before the fields.
+    pub vary: bool,
     /// `Last-Modified` among the fields (a peer's).
     pub last_modified_field: Option<FieldIx>,
     fields: Vec<OutField>,
@@ -50,6 +54,8 @@ impl OutHead {
         self.location = None;
         self.etag = None;
         self.accept_ranges = None;
+        self.content_encoding = None;
+        self.vary = false;
         self.last_modified_field = None;
         self.fields.clear();
         self.arena.clear();
@@ -80,6 +86,16 @@ impl OutHead {
     /// The value of a field, shown or not.
     pub fn value(&self, field: FieldIx) -> &[u8] {
         self.fields.get(field.0 as usize).map_or(b"", |f| self.bytes(f.value))
+    }
+
+    /// Gives a field another value.
+    pub fn set_value(&mut self, field: FieldIx, value: &[u8]) {
+        let at = position(self.arena.len());
+        self.arena.extend_from_slice(value);
+        let end = position(self.arena.len());
+        if let Some(f) = self.fields.get_mut(field.0 as usize) {
+            f.value = (at, end);
+        }
     }
 
     /// Takes a field out of what will be sent.

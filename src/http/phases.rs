@@ -542,6 +542,8 @@ pub(super) fn internal_redirect(
     req.note(|| Event::Redirect { uri: path.clone(), args: args.clone() });
     req.uri = path;
     req.args = args;
+    req.gzip_ok = None;
+    req.out.vary = false;
     req.internal = true;
     req.valid_unparsed_uri = false;
     req.add_uri_to_alias = false;

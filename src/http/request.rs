@@ -141,6 +141,13 @@ pub struct Request {
     /// The answer went out whole.
     pub completed: bool,
 
+    /// The client takes gzip, and may be given it; `None`: nobody asked yet.
+    pub(super) gzip_ok: Option<bool>,
+    /// What the answer's body goes through.
+    pub transform: Option<Box<super::Transform>>,
+    /// Bytes before and after compressing, when it is over: `$gzip_ratio`.
+    pub(super) gzip_ratio: Option<(u64, u64)>,
+
     /// The answer has trailer fields of `add_trailer`.
     pub expect_trailers: bool,
     pub trailers: Option<Box<Trailers>>,
@@ -203,6 +210,9 @@ impl Request {
             bytes_sent: 0,
             request_length: 0,
             completed: false,
+            gzip_ok: None,
+            transform: None,
+            gzip_ratio: None,
             expect_trailers: false,
             trailers: None,
             attempts: Vec::new(),
@@ -258,6 +268,9 @@ impl Request {
         self.bytes_sent = 0;
         self.request_length = 0;
         self.completed = false;
+        self.gzip_ok = None;
+        self.transform = None;
+        self.gzip_ratio = None;
         self.expect_trailers = false;
         self.trailers = None;
         self.attempts.clear();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::request::Trailers;
-use super::{Request, ThreadState, filters, status};
+use super::{Request, Then, ThreadState, filters, status};
+use crate::diag::Severity;
 use crate::plan::ListenAddr;
 use crate::wire::{Method, Pace, SendError, ServerConn, Version};
 use crate::{values, vars};
@@ -41,16 +42,67 @@ fn set_pace(req: &mut Request, conn: &mut ServerConn) {
 }
 
 /// Sends a piece of body, chunked when the head says so, and whatever is in the output buffer before it.
-pub async fn send_body(req: &Request, conn: &mut ServerConn, data: &[u8]) -> Result<(), SendError> {
+pub async fn send_body(req: &mut Request, conn: &mut ServerConn, data: &[u8]) -> Result<(), SendError> {
     if req.header_only || data.is_empty() {
         return Ok(());
     }
+    if req.transform.is_some() {
+        transformed(req, conn, data, Then::More).await?;
+        // Others have waited long enough.
+        tokio::task::yield_now().await;
+        return Ok(());
+    }
+    send_piece(req, conn, data).await
+}
+
+async fn send_piece(req: &Request, conn: &mut ServerConn, data: &[u8]) -> Result<(), SendError> {
     let timeout = req.location().send_timeout;
     if req.chunked { conn.send_chunk(data, false, timeout).await } else { conn.send(data, timeout).await }
 }
 
 /// Sends the last piece of a body, which may be empty, and ends the answer.
 pub async fn send_last(req: &mut Request, conn: &mut ServerConn, data: &[u8]) -> Result<(), SendError> {
+    if req.transform.is_some() && !req.header_only {
+        let last = transformed(req, conn, data, Then::End).await?;
+        return send_end(req, conn, &last).await;
+    }
+    send_end(req, conn, data).await
+}
+
+/// Sends what comes of a piece of body; the last of it, if it ends the body, is given back.
+async fn transformed(
+    req: &mut Request,
+    conn: &mut ServerConn,
+    mut data: &[u8],
+    then: Then,
+) -> Result<Vec<u8>, SendError> {
+    let mut out = Vec::new();
+    loop {
+        let Some(transform) = &mut req.transform else { return Ok(out) };
+        let stepped = match transform.step(data, then, &mut out) {
+            Ok(stepped) => stepped,
+            Err(e) => {
+                let thread = std::rc::Rc::clone(&req.thread);
+                thread.log_error(req, Severity::Error, format_args!("{e}"));
+                return Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into());
+            }
+        };
+        data = data.get(stepped.taken..).unwrap_or_default();
+        if stepped.done && then == Then::End {
+            req.gzip_ratio = transform.ratio();
+            return Ok(out);
+        }
+        if !out.is_empty() {
+            send_piece(req, conn, &out).await?;
+            out.clear();
+        }
+        if stepped.done {
+            return Ok(out);
+        }
+    }
+}
+
+async fn send_end(req: &mut Request, conn: &mut ServerConn, data: &[u8]) -> Result<(), SendError> {
     let timeout = req.location().send_timeout;
     if req.header_only {
         conn.flush(timeout).await?;
@@ -86,8 +138,11 @@ async fn send_trailers(
     conn.flush(timeout).await
 }
 
-/// Sends what is in the output buffer.
-pub async fn flush(req: &Request, conn: &mut ServerConn) -> Result<(), SendError> {
+/// Sends what is in the output buffer, and before it what of the body is held back.
+pub async fn flush(req: &mut Request, conn: &mut ServerConn) -> Result<(), SendError> {
+    if req.transform.is_some() {
+        transformed(req, conn, b"", Then::Flush).await?;
+    }
     conn.flush(req.location().send_timeout).await
 }
 
@@ -191,6 +246,9 @@ pub(super) fn write_head(req: &mut Request, thread: &ThreadState, out: &mut Vec<
         }
     } else {
         out.extend_from_slice(b"Connection: close\r\n");
+    }
+    if head.vary {
+        line(out, b"Vary", b"Accept-Encoding");
     }
     for (name, value) in head.fields() {
         line(out, name, value);

@@ -115,6 +115,7 @@ impl Request {
                 Some(host) => text(host, out),
                 None => text(&self.server().name, out),
             },
+            V::GzipRatio => self.gzip_ratio.is_some_and(|(before, after)| ratio(before, after, out)),
             V::Hostname => text(&*self.thread.hostname, out),
             V::ContentLength => match self.head.get(KnownField::ContentLength) {
                 Some(length) => text(length, out),
@@ -339,6 +340,16 @@ fn port(addr: Option<std::net::SocketAddr>, out: &mut Vec<u8>) -> bool {
         None | Some(0) => true,
         Some(port) => number(port, out),
     }
+}
+
+/// `2.13` of 2125 to 1000: nginx's rounding.
+fn ratio(before: u64, after: u64, out: &mut Vec<u8>) -> bool {
+    if after == 0 {
+        return false;
+    }
+    let hundredths =
+        before.saturating_mul(100) / after + u64::from(before.saturating_mul(1000) / after % 10 > 4);
+    text(format!("{}.{:02}", hundredths / 100, hundredths % 100), out)
 }
 
 fn count(counter: &std::sync::atomic::AtomicU64, out: &mut Vec<u8>) -> bool {

@@ -90,6 +90,8 @@ pub struct LocSet {
     /// `expires`.
     pub expires: Expires,
     pub etag: bool,
+    /// `gzip`, `gunzip`, `gzip_static`; `None`: all off.
+    pub encoding: Option<Box<super::Encoding>>,
     pub if_modified_since: IfModifiedSince,
     pub server_tokens: ServerTokens,
     pub absolute_redirect: bool,

@@ -3,6 +3,7 @@
 //! Never touches: the text of a configuration, sockets, the clock.
 
 mod check;
+mod encoding;
 mod learn;
 mod location;
 mod pins;
@@ -15,6 +16,7 @@ mod template;
 mod upstream;
 
 pub use check::*;
+pub use encoding::*;
 pub use learn::*;
 pub use location::*;
 pub use pins::*;

@@ -96,6 +96,7 @@ fixed_vars! {
     ContentType "content_type"
     DocumentRoot "document_root"
     DocumentUri "document_uri"
+    GzipRatio "gzip_ratio"
     Host "host"
     Hostname "hostname"
     Https "https"

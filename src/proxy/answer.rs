@@ -118,6 +118,7 @@ impl AnswerPlan {
                     out.last_modified = values::http_date(value);
                 }
                 K::ETag => out.etag = Some(out.push(name, value)),
+                K::ContentEncoding => out.content_encoding = Some(out.push(name, value)),
                 K::AcceptRanges if proxy.force_ranges => {}
                 K::AcceptRanges => out.accept_ranges = Some(out.push(name, value)),
                 K::Location if self.redirects => {

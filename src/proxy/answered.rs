@@ -136,7 +136,7 @@ impl<'a> Exchange<'a> {
             chunked: self.req.chunked,
             no_delay: self.req.location().tcp_nodelay,
         };
-        let mut relay = Relay::new(settings);
+        let mut relay = Relay::new(settings, self.req.transform.take());
         let end = relay.run(self.conn, link, &mut self.out.timer).await;
         if relay.spilled {
             let path = proxy.temp_path.display();
@@ -153,13 +153,15 @@ impl<'a> Exchange<'a> {
     /// Sends the client what it has not taken yet, and ends the answer.
     async fn deliver(&mut self, received: Received<'_>) {
         let Received { mut relay, end } = received;
-        let reachable = !matches!(end, End::Client(_) | End::ClientTimeout | End::ClientClosed);
+        let reachable =
+            !matches!(end, End::Client(_) | End::ClientTimeout | End::ClientClosed | End::Transform(_));
         if !matches!(end, End::Whole) {
             self.report_break(&end);
         }
         if reachable && let Err(end) = relay.drain(self.conn, &mut self.out.timer).await {
             return self.report_break(&end);
         }
+        self.req.transform = relay.transform.take();
         match end {
             End::Whole => self.finish().await,
             _ if reachable => {
@@ -217,6 +219,9 @@ impl<'a> Exchange<'a> {
             }
             End::Upstream(BodyError::Timeout) | End::UpstreamTimeout => {
                 self.log(Severity::Error, reading, format_args!("upstream {timed_out}"));
+            }
+            End::Transform(e) => {
+                self.log(Severity::Error, writing, format_args!("{e}"));
             }
             End::Spill(e) => {
                 self.log(Severity::Crit, reading, format_args!("pwrite() failed {}", Os(e)));

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::spill::Spill;
+use crate::http::{Then, Transform, TransformError};
 use crate::rt::{Timeout, clock};
 use crate::wire::body::chunk_head;
 use crate::wire::{BodyError, ClientConn, ServerConn};
@@ -25,6 +26,8 @@ pub(super) enum End {
     Client(io::Error),
     ClientTimeout,
     ClientClosed,
+    /// The body is not what it says that it is, and cannot be unpacked.
+    Transform(TransformError),
     /// The temporary file could not be written.
     Spill(io::Error),
 }
@@ -54,8 +57,17 @@ const COPIED: usize = 4 * 1024;
 /// The output buffer is sent when it is this large.
 const FULL: usize = 16 * 1024;
 
+/// Bytes that are compressed without a break for other connections.
+const WORK: usize = 64 * 1024;
+
 pub(super) struct Relay<'a> {
     settings: Settings<'a>,
+    /// What the body goes through.
+    pub(super) transform: Option<Box<Transform>>,
+    /// It has more to give.
+    unfinished: bool,
+    /// Bytes that it was given since others had their turn.
+    worked: usize,
     spill: Spill,
     /// The client has not taken all of the output buffer yet.
     blocked: bool,
@@ -68,11 +80,14 @@ pub(super) struct Relay<'a> {
 }
 
 impl<'a> Relay<'a> {
-    pub(super) fn new(settings: Settings<'a>) -> Self {
+    pub(super) fn new(settings: Settings<'a>, transform: Option<Box<Transform>>) -> Self {
         let file = if settings.buffering { settings.file } else { 0 };
         Self {
             spill: Spill::new(settings.memory, file),
             settings,
+            transform,
+            unfinished: false,
+            worked: 0,
             blocked: false,
             head_only: true,
             began: clock::instant(),
@@ -137,6 +152,9 @@ impl<'a> Relay<'a> {
                 if self.spill.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
+                if self.is_tired(cx) {
+                    return Poll::Pending;
+                }
                 self.unspill(conn, cx)?;
             }
             if conn.bytes_sent() != took.0 || conn.is_paced() {
@@ -174,6 +192,13 @@ impl<'a> Relay<'a> {
         loop {
             if self.blocked && self.flush(conn, cx)? {
                 self.blocked = false;
+            }
+            if self.is_tired(cx) {
+                return Ok(None);
+            }
+            if !self.blocked && self.unfinished {
+                self.send(conn, b"", cx)?;
+                continue;
             }
             if !self.blocked && !self.spill.is_empty() {
                 self.unspill(conn, cx)?;
@@ -219,14 +244,63 @@ impl<'a> Relay<'a> {
 
     /// A piece from the peer: to the client, or to what waits for it.
     fn pass(&mut self, conn: &mut ServerConn, piece: &[u8], cx: &mut Context<'_>) -> Result<(), End> {
-        if self.blocked || !self.spill.is_empty() {
-            self.spilled |= self.spill.will_spill(piece.len());
-            return self.spill.push(piece, self.settings.temp_path).map_err(End::Spill);
+        let wait = self.blocked || !self.spill.is_empty();
+        let taken = if wait { 0 } else { self.send(conn, piece, cx)? };
+        match piece.get(taken..) {
+            None | Some([]) => Ok(()),
+            Some(rest) => {
+                self.spilled |= self.spill.will_spill(rest.len());
+                self.spill.push(rest, self.settings.temp_path).map_err(End::Spill)
+            }
         }
-        self.send(conn, piece, cx)
     }
 
-    fn send(&mut self, conn: &mut ServerConn, piece: &[u8], cx: &mut Context<'_>) -> Result<(), End> {
+    /// Whether the other connections of the thread are to have their turn.
+    fn is_tired(&mut self, cx: &Context<'_>) -> bool {
+        let tired = self.worked >= WORK;
+        if tired {
+            self.worked = 0;
+            cx.waker().wake_by_ref();
+        }
+        tired
+    }
+
+    /// Sends a piece, or as much of it as the client takes; how much that is.
+    fn send(&mut self, conn: &mut ServerConn, piece: &[u8], cx: &mut Context<'_>) -> Result<usize, End> {
+        let Some(mut transform) = self.transform.take() else {
+            return self.put(conn, piece, cx).map(|()| piece.len());
+        };
+        let result = self.send_through(&mut transform, conn, piece, cx);
+        self.transform = Some(transform);
+        result
+    }
+
+    fn send_through(
+        &mut self,
+        transform: &mut Transform,
+        conn: &mut ServerConn,
+        piece: &[u8],
+        cx: &mut Context<'_>,
+    ) -> Result<usize, End> {
+        let then = if self.settings.buffering { Then::More } else { Then::Flush };
+        let (mut taken, mut made) = (0, Vec::new());
+        loop {
+            let rest = piece.get(taken..).unwrap_or_default();
+            let stepped = transform.step(rest, then, &mut made).map_err(End::Transform)?;
+            taken += stepped.taken;
+            self.worked += stepped.taken + made.len();
+            if !made.is_empty() {
+                self.put(conn, &made, cx)?;
+                made.clear();
+            }
+            self.unfinished = !stepped.done;
+            if stepped.done || self.blocked {
+                return Ok(taken);
+            }
+        }
+    }
+
+    fn put(&mut self, conn: &mut ServerConn, piece: &[u8], cx: &mut Context<'_>) -> Result<(), End> {
         self.head_only = false;
         if self.settings.chunked {
             chunk_head(piece.len(), conn.out());
@@ -253,10 +327,7 @@ impl<'a> Relay<'a> {
     fn unspill(&mut self, conn: &mut ServerConn, cx: &mut Context<'_>) -> Result<(), End> {
         let mut spill = std::mem::take(&mut self.spill);
         let result = match spill.front() {
-            Ok(front) => {
-                let n = front.len();
-                self.send(conn, front, cx).map(|()| n)
-            }
+            Ok(front) => self.send(conn, front, cx),
             Err(e) => Err(End::Spill(e)),
         };
         self.spill = spill;
