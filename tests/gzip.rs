@@ -8,8 +8,8 @@ use flate2::write::GzEncoder;
 use crate::differential::{compare, http};
 use crate::support::client::Client;
 use crate::support::daemon::{Daemon, nginx, nginx_is_current};
-use crate::support::{eventually, skipped};
 use crate::support::origin::Origin;
+use crate::support::{eventually, skipped};
 
 fn packed(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

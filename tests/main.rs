@@ -25,6 +25,7 @@ mod framing;
 mod full_disk;
 mod grammar;
 mod gzip;
+mod h2;
 mod health;
 mod health_sessions;
 mod learned;

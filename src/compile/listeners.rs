@@ -24,13 +24,14 @@ struct Address {
     default_server: ServerId,
     servers: Vec<ServerId>,
     proxy_protocol: bool,
+    http2: bool,
     protocols: Protocols,
 }
 
 /// nginx's memory of what the lines of an address said of protocols, for its warning.
 #[derive(Default)]
 struct Protocols {
-    known: Option<bool>,
+    known: Option<u8>,
     changed: bool,
 }
 
@@ -45,6 +46,7 @@ impl Address {
             default_server: server,
             servers: vec![server],
             proxy_protocol: listen.proxy_protocol,
+            http2: listen.http2,
             protocols: Protocols::default(),
         }
     }
@@ -77,22 +79,32 @@ impl Address {
         }
         let warn = self.redefines(listen, was_set);
         self.proxy_protocol |= listen.proxy_protocol;
+        self.http2 |= listen.http2;
         Ok(warn)
     }
 
     fn redefines(&mut self, listen: &Listen, was_set: bool) -> bool {
-        let (now, before) = (listen.proxy_protocol, self.proxy_protocol);
+        let now = protocols(listen.proxy_protocol, listen.http2);
+        let before = protocols(self.proxy_protocol, self.http2);
         let p = &mut self.protocols;
         let known_differs = p.known.is_some_and(|k| k != now);
-        let (warn, known, changed) = match (now, before) {
-            (true, false) => ((was_set && !listen.set) || p.changed, before, true),
-            (false, true) => (listen.set || known_differs, now, true),
-            _ => ((listen.set && p.changed) || known_differs, now, p.changed),
+        let (warn, known, changed) = if now & !before != 0 {
+            let removed = before & !now != 0;
+            ((was_set && !listen.set) || p.changed || removed, before, true)
+        } else if before & !now != 0 {
+            (listen.set || known_differs, now, true)
+        } else {
+            ((listen.set && p.changed) || known_differs, now, p.changed)
         };
         p.known = Some(known);
         p.changed = changed;
         warn
     }
+}
+
+/// What a line says of protocols, a bit each.
+fn protocols(proxy_protocol: bool, http2: bool) -> u8 {
+    u8::from(proxy_protocol) | u8::from(http2) << 2
 }
 
 /// An address as nginx prints it.
@@ -158,6 +170,7 @@ fn listeners_of(b: &mut Builder<'_>, mut port: Vec<Address>) {
             default_server: address.default_server,
             names: b.name_router(&address.servers, &shown(&address.addr)),
             proxy_protocol: address.proxy_protocol,
+            http2: address.http2,
         };
         if has_wildcard && !address.bind && !address.wildcard() {
             waiting.push(entry);

@@ -200,6 +200,9 @@ fn check_buffers(proxy: &Proxy, found: &mut Found, close: Option<config::Place>)
     }
 }
 
+/// The largest frame of HTTP/2 (RFC 9113, section 4.2).
+const MAX_FRAME: usize = (1 << 24) - 1;
+
 impl<'a> Builder<'a> {
     fn server(&mut self, server: &Server, root: LocId, named: Named) -> plan::Server {
         let mut srv: Srv = server.srv.clone();
@@ -227,6 +230,11 @@ impl<'a> Builder<'a> {
             underscores_in_headers: srv.underscores_in_headers(),
             merge_slashes: srv.merge_slashes(),
             max_headers: usize::try_from(srv.max_headers()).unwrap_or(usize::MAX),
+            http2: plan::Http2 {
+                on: srv.http2(),
+                streams: u32::try_from(srv.http2_streams()).unwrap_or(u32::MAX),
+                preread: u32::try_from(srv.http2_preread()).unwrap_or(u32::MAX),
+            },
         }
     }
 
@@ -409,6 +417,7 @@ impl<'a> Builder<'a> {
             lingering_time: core.lingering_time(),
             lingering_timeout: core.lingering_timeout(),
             reset_timedout: core.reset_timedout(),
+            http2_chunk: core.http2_chunk().min(MAX_FRAME),
             chunked_transfer_encoding: core.chunked_transfer_encoding(),
             tcp_nodelay: core.tcp_nodelay(),
             sendfile: core.sendfile(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::cx::show;
 use super::family::family;
 use super::resolver::{self, Resolver};
+use super::srv::obsolete;
 use super::text::Text;
 use super::{Cx, error_log, set};
 use crate::plan::{BodyInFile, ErrorLog, IfModifiedSince, Lingering, ServerTokens};
@@ -63,12 +64,20 @@ family! {
         "resolver_timeout" => resolver_timeout: Duration = set::msec, Duration::from_secs(30);
         "reset_timedout_connection" => reset_timedout: bool = set::flag, false;
         "chunked_transfer_encoding" => chunked_transfer_encoding: bool = set::flag, true;
+        /// Bytes of one DATA frame.
+        "http2_chunk_size" => http2_chunk: usize = set::checked(set::size, chunk), 8 << 10;
+        "http2_push" => http2_push: () = obsolete(""), ();
+        "http2_push_preload" => http2_push_preload: () = obsolete(""), ();
         "tcp_nodelay" => tcp_nodelay: bool = set::flag, true;
         "sendfile" => sendfile: bool = set::flag, false;
         /// Bytes a second.
         "limit_rate" => limit_rate: Option<Text> = some(set::template_size), None;
         "limit_rate_after" => limit_rate_after: Option<Text> = some(set::template_size), None;
     }
+}
+
+fn chunk(size: &usize) -> Option<String> {
+    (*size == 0).then(|| "the http2 chunk size cannot be zero".to_owned())
 }
 
 const IMS: &[(&str, IfModifiedSince)] =

@@ -22,6 +22,8 @@ pub struct Listen {
     /// Whether the address is bound although a wildcard one is.
     pub bind: bool,
     pub proxy_protocol: bool,
+    /// `http2`, deprecated.
+    pub http2: bool,
     pub options: ListenOptions,
     pub at: Place,
 }
@@ -36,6 +38,7 @@ impl Listen {
             set: false,
             bind: false,
             proxy_protocol: false,
+            http2: false,
             options: ListenOptions::default(),
             at,
         }
@@ -57,6 +60,7 @@ impl Listen {
             set: false,
             bind: false,
             proxy_protocol: false,
+            http2: false,
             options: ListenOptions::default(),
             at: d.at(),
         };
@@ -64,6 +68,10 @@ impl Listen {
             if let Err(wrong) = listen.parameter(&word.value) {
                 cx.emerg(d, wrong);
                 return None;
+            }
+            if *word.value == *b"http2" {
+                let instead = "use the \"http2\" directive instead";
+                cx.warn(d, format!("the \"listen ... http2\" directive is deprecated, {instead}"));
             }
         }
         Some(listen)
@@ -82,7 +90,10 @@ impl Listen {
                 return Ok(());
             }
             b"ssl" => return Err("the \"ssl\" parameter requires ngx_http_ssl_module".to_owned()),
-            b"http2" => return Err("the \"http2\" parameter requires ngx_http_v2_module".to_owned()),
+            b"http2" => {
+                self.http2 = true;
+                return Ok(());
+            }
             b"quic" => return Err("the \"quic\" parameter requires ngx_http_v3_module".to_owned()),
             b"multipath" => return Err("multipath is not supported on this platform, ignored".to_owned()),
             b"bind" => {}

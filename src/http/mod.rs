@@ -15,6 +15,7 @@ mod filters;
 mod first;
 mod gate;
 mod gzip;
+mod h2;
 mod host;
 mod out;
 mod pages;

@@ -9,7 +9,7 @@ use super::{
 use crate::diag::Severity;
 use crate::plan::{Content, ErrorTo, LocId, LocMatch, Return};
 use crate::vars;
-use crate::wire::{BodyError, Framing, KnownField, Method, SendError, ServerConn};
+use crate::wire::{BodyError, Framing, KnownField, Method, SendError, ServerConn, Version};
 
 /// What is left to do for the driver.
 #[derive(Debug)]
@@ -55,10 +55,21 @@ pub async fn run(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState)
         return error(req, conn, thread, status).await;
     }
     choose_server(req);
+    if req.head.version >= Version::HTTP_20 && !speaks_h2(req) {
+        let text =
+            "client attempted to request the server name for which the negotiated protocol is disabled";
+        thread.log_error(req, Severity::Info, format_args!("{text}"));
+        return error(req, conn, thread, 421).await;
+    }
     realip::apply(req);
     req.lingering = req.has_body();
     req.keepalive = req.head.keep_alive && req.head.method_id != Method::Connect;
     drive(req, conn, thread, Next::Server).await
+}
+
+/// Whether HTTP/2 is spoken by the request's server, or on its address.
+fn speaks_h2(req: &Request) -> bool {
+    req.server().http2.on || req.conn.listen_entry(&req.plan).is_some_and(|e| e.http2)
 }
 
 /// Makes the path and the arguments of the target. A target that has none leaves nothing known but the request line:

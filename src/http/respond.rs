@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::request::Trailers;
-use super::{Request, Then, ThreadState, filters, status};
+use super::{Request, Then, ThreadState, filters, h2, status};
 use crate::diag::Severity;
 use crate::plan::ListenAddr;
 use crate::wire::{Method, Pace, SendError, ServerConn, Version};
@@ -18,6 +18,10 @@ pub fn send_head(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState)
     prepare(req, thread)?;
     req.head_sent = true;
     set_pace(req, conn);
+    if conn.is_h2() {
+        h2::send_head(req, conn, thread);
+        return Ok(());
+    }
     if req.head.version < Version::HTTP_10 {
         return Ok(());
     }
@@ -114,6 +118,10 @@ async fn send_end(req: &mut Request, conn: &mut ServerConn, data: &[u8]) -> Resu
         }
     } else {
         conn.send(data, timeout).await?;
+        if conn.is_h2() {
+            filters::trailers(req);
+            h2::send_trailers(req, conn);
+        }
     }
     req.completed = true;
     Ok(())
@@ -163,6 +171,7 @@ pub(super) fn prepare(req: &mut Request, thread: &ThreadState) -> Result<(), u16
     // The chunked filter: bodies of unknown length, and with fields behind them.
     if !(status == 304 || status == 204 || status < 200 || head)
         && (req.out.content_length.is_none() || req.expect_trailers)
+        && req.head.version < Version::HTTP_20
     {
         if req.head.version >= Version::HTTP_11 && req.location().chunked_transfer_encoding {
             req.chunked = true;
@@ -188,8 +197,9 @@ pub(super) fn prepare(req: &mut Request, thread: &ThreadState) -> Result<(), u16
 
 /// Writes the head in nginx's order: what it makes by itself, then the fields.
 pub(super) fn write_head(req: &mut Request, thread: &ThreadState, out: &mut Vec<u8>) {
+    let location = own_location(req);
     let loc = req.plan.locations.get(req.loc.ix()).expect("a request is always in a location of its plan");
-    let head = &mut req.out;
+    let head = &req.out;
     let mut number = itoa::Buffer::new();
     out.extend_from_slice(b"HTTP/1.1 ");
     if !head.status_line.is_empty() {
@@ -219,18 +229,8 @@ pub(super) fn write_head(req: &mut Request, thread: &ThreadState, out: &mut Vec<
         values::push_http_date(out, time);
         out.extend_from_slice(b"\r\n");
     }
-    if let Some(field) =
-        head.location.filter(|&f| loc.absolute_redirect && head.value(f).first() == Some(&b'/'))
-    {
-        head.hide(field);
-        let mut url = Vec::with_capacity(64);
-        absolute(&mut url, &req.plan, req.server, loc, &req.head, &req.conn);
-        url.extend_from_slice(head.value(field));
+    if let Some(url) = location {
         line(out, b"Location", &url);
-        // For `$sent_http_location`.
-        let shown = head.push(b"Location", &url);
-        head.hide(shown);
-        head.location = Some(shown);
     }
     if req.chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
@@ -254,6 +254,24 @@ pub(super) fn write_head(req: &mut Request, thread: &ThreadState, out: &mut Vec<
         line(out, name, value);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// A redirect of our own made absolute: taken out of the fields, and what the client gets instead.
+pub(super) fn own_location(req: &mut Request) -> Option<Vec<u8>> {
+    let field = req.out.location?;
+    let loc = req.plan.locations.get(req.loc.ix())?;
+    if !loc.absolute_redirect || req.out.value(field).first() != Some(&b'/') {
+        return None;
+    }
+    req.out.hide(field);
+    let mut url = Vec::with_capacity(64);
+    absolute(&mut url, &req.plan, req.server, loc, &req.head, &req.conn);
+    url.extend_from_slice(req.out.value(field));
+    // For `$sent_http_location`.
+    let shown = req.out.push(b"Location", &url);
+    req.out.hide(shown);
+    req.out.location = Some(shown);
+    Some(url)
 }
 
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {

@@ -110,6 +110,8 @@ impl Request {
             V::IsRequestPort => text(if self.head.port == 0 { "" } else { ":" }, out),
             V::ServerProtocol => put(Some(self.head.protocol()).filter(|t| !t.is_empty()), out),
             V::Scheme => text(if self.conn.tls { "https" } else { "http" }, out),
+            V::Http2 if self.head.version < Version::HTTP_20 => text("", out),
+            V::Http2 => text(if self.conn.tls { "h2" } else { "h2c" }, out),
             V::Https => text(if self.conn.tls { "on" } else { "" }, out),
             V::Host => match self.head.host().filter(|h| !h.is_empty()) {
                 Some(host) => text(host, out),

@@ -136,6 +136,8 @@ pub struct LocSet {
     pub lingering_timeout: Duration,
     pub reset_timedout: bool,
     pub chunked_transfer_encoding: bool,
+    /// `http2_chunk_size`, the most bytes of one DATA frame, default 8k.
+    pub http2_chunk: usize,
     pub tcp_nodelay: bool,
     pub sendfile: bool,
     /// `limit_rate`, bytes a second; 0: no limit.

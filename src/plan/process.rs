@@ -101,6 +101,8 @@ pub struct ListenEntry {
     pub names: super::NameRouter,
     /// `proxy_protocol` on the `listen` line.
     pub proxy_protocol: bool,
+    /// `http2` on the `listen` line: HTTP/2 is spoken whatever the servers say.
+    pub http2: bool,
 }
 
 /// The socket options of `listen`.

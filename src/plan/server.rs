@@ -30,6 +30,24 @@ pub struct Server {
     pub merge_slashes: bool,
     /// `max_headers`, default 1000.
     pub max_headers: usize,
+    pub http2: Http2,
+}
+
+/// `http2` and its kin; a connection has those of its address's default server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http2 {
+    /// `http2`, default off.
+    pub on: bool,
+    /// `http2_max_concurrent_streams`, default 128.
+    pub streams: u32,
+    /// `http2_body_preread_size`, bytes of a body that come before it is asked for, default 64k.
+    pub preread: u32,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self { on: false, streams: 128, preread: 64 << 10 }
+    }
 }
 
 /// `server_name`: which server a Host belongs to. nginx's order: exact, longest `*.x`, longest `x.*`, first regex.

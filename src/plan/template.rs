@@ -99,6 +99,7 @@ fixed_vars! {
     GzipRatio "gzip_ratio"
     Host "host"
     Hostname "hostname"
+    Http2 "http2"
     Https "https"
     IsArgs "is_args"
     IsRequestPort "is_request_port"

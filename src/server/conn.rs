@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::State;
 use super::thread::Shared;
+use super::{State, h2};
 use crate::diag::Severity;
 use crate::http::{self, ConnInfo, Request, Serial, Step, ThreadState, Trace};
 use crate::log::Logs;
@@ -18,7 +18,7 @@ use crate::sys::err_text;
 use crate::wire::{HeadError, Idle, Limits, PeerAddr, SendError, ServerConn, Stream};
 
 /// What the connections of one thread need.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Serving {
     pub plan: Arc<Plan>,
     pub http: Rc<ThreadState>,
@@ -35,7 +35,7 @@ impl Serving {
 }
 
 /// How a request left its connection.
-enum After {
+pub(super) enum After {
     /// The next request may come.
     Keep,
     /// Closed, once the client has had time to read the answer if it still sends.
@@ -47,10 +47,10 @@ enum After {
 }
 
 /// Adds one while it lives.
-struct Count<'a>(&'a AtomicU64);
+pub(super) struct Count<'a>(&'a AtomicU64);
 
 impl<'a> Count<'a> {
-    fn up(counter: &'a AtomicU64) -> Self {
+    pub(super) fn up(counter: &'a AtomicU64) -> Self {
         counter.fetch_add(1, Ordering::Relaxed);
         Self(counter)
     }
@@ -74,6 +74,19 @@ pub async fn serve(stream: Stream, client: Option<SocketAddr>, listener: usize, 
     let mut conn = ServerConn::new(stream);
     let limits = Limits::of(req.server());
     let mut idle = limits.timeout;
+    if may_be_h2(&req) {
+        if !wait(&mut conn, &serving.http, idle, false).await {
+            return;
+        }
+        match conn.begins_h2(limits.timeout).await {
+            None => return,
+            Some(false) => {}
+            Some(true) => {
+                let (stream, early) = conn.into_stream();
+                return Box::pin(h2::serve(stream, early, req, serving)).await;
+            }
+        }
+    }
     loop {
         if !wait(&mut conn, &serving.http, idle, req.conn.requests > 0).await {
             return;
@@ -95,6 +108,11 @@ pub async fn serve(stream: Stream, client: Option<SocketAddr>, listener: usize, 
             After::Drop | After::TimedOut => return,
         }
     }
+}
+
+/// Whether HTTP/2 is spoken without having been agreed on: its preface tells.
+fn may_be_h2(req: &Request) -> bool {
+    req.server().http2.on || req.conn.listen_entry(&req.plan).is_some_and(|e| e.http2)
 }
 
 /// Carries the first request of `stream` through as [`serve`] does, its steps noted in `trace`. Gives it back as it was
@@ -176,7 +194,12 @@ async fn wait(conn: &mut ServerConn, thread: &ThreadState, limit: Duration, kept
 }
 
 /// One request, from its head to its log line.
-async fn one(req: &mut Request, conn: &mut ServerConn, limits: &Limits, serving: &Serving) -> After {
+pub(super) async fn one(
+    req: &mut Request,
+    conn: &mut ServerConn,
+    limits: &Limits,
+    serving: &Serving,
+) -> After {
     let thread = &*serving.http;
     let sent_before = conn.bytes_sent();
     let read = {

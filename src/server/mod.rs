@@ -6,6 +6,7 @@
 mod accept;
 mod conn;
 mod control;
+mod h2;
 mod orders;
 mod probes;
 mod sessions;

@@ -51,6 +51,7 @@ impl Version {
     pub const HTTP_09: Self = Self(9);
     pub const HTTP_10: Self = Self(1000);
     pub const HTTP_11: Self = Self(1001);
+    pub const HTTP_20: Self = Self(2000);
 }
 
 impl Default for Version {
@@ -176,6 +177,11 @@ impl RequestHead {
     #[inline]
     pub fn get(&self, id: KnownField) -> Option<&[u8]> {
         self.fields.iter().find(|f| f.id == id).map(|f| self.text(f.value))
+    }
+
+    /// … while its text is in `buf`.
+    pub(super) fn get_in<'b>(&self, buf: &'b [u8], id: KnownField) -> Option<&'b [u8]> {
+        self.fields.iter().find(|f| f.id == id).map(|f| f.value.of(buf))
     }
 
     /// Name, value and id of each field, in order.

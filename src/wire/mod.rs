@@ -7,6 +7,7 @@ mod buffer;
 mod client;
 mod error;
 mod frames;
+pub mod h2;
 mod head;
 mod known;
 mod method;

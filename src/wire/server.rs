@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::body::{self, LAST_CHUNK};
+use super::h2::PREFACE;
 use super::pace::Pace;
 use super::parse::{RequestParser, skip_empty_lines};
 use super::reader::Reader;
@@ -100,6 +101,11 @@ impl ServerConn {
     pub async fn read_head(&mut self, head: &mut RequestHead, limits: &Limits) -> Result<(), HeadError> {
         head.clear();
         self.writer.pace = None;
+        if let Stream::H2(stream) = &mut self.stream {
+            let framing = stream.read_head(head, limits)?;
+            self.reader.start_body(framing);
+            return Ok(());
+        }
         let mut parser = RequestParser::new(limits);
         let mut begun = false;
         let mut deadline = None;
@@ -203,6 +209,9 @@ impl ServerConn {
 
     /// Ready when the client has closed its end or the connection failed. What it sends meanwhile is kept.
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Stream::H2(stream) = &self.stream {
+            return stream.answer().poll_gone(cx);
+        }
         loop {
             if self.reader.eof {
                 return Poll::Ready(());
@@ -222,6 +231,52 @@ impl ServerConn {
     /// [`poll_closed`](Self::poll_closed) as a future.
     pub async fn closed(&mut self) {
         poll_fn(|cx| self.poll_closed(cx)).await;
+    }
+
+    /// The answer goes to a stream of HTTP/2: its head does not go through the output buffer, and its body is not framed.
+    pub fn is_h2(&self) -> bool {
+        matches!(self.stream, Stream::H2(_))
+    }
+
+    /// The head of the answer; `size`: about what it takes. `chunk`: the most bytes of one DATA frame.
+    pub fn send_h2_head(&mut self, head: hyper::Response<()>, size: u64, chunk: usize) {
+        if let Stream::H2(stream) = &self.stream {
+            self.writer.sent += size;
+            stream.answer().head(head, chunk);
+        }
+    }
+
+    /// The fields that follow the body, which is in the output buffer or sent.
+    pub fn send_h2_trailers(&mut self, trailers: hyper::HeaderMap) {
+        if let Stream::H2(stream) = &self.stream {
+            stream.answer().trailers(trailers);
+        }
+    }
+
+    /// Whether a new connection begins as HTTP/2 does; what was read of it stays. `None`: it ended, or said nothing for
+    /// `limit`.
+    pub async fn begins_h2(&mut self, limit: Duration) -> Option<bool> {
+        loop {
+            let begun = self.reader.buf.filled();
+            if begun.starts_with(PREFACE) {
+                return Some(true);
+            }
+            if !begun.is_empty() && !PREFACE.starts_with(begun) {
+                return Some(false);
+            }
+            let Self { stream, reader, timer, .. } = self;
+            let fill = poll_fn(|cx| reader.poll_fill(stream, cx));
+            match timer.bound(limit, fill).await {
+                Ok(Ok(n)) if n > 0 => {}
+                _ => return None,
+            }
+        }
+    }
+
+    /// The stream, and what was read of it and not taken.
+    pub fn into_stream(self) -> (Stream, Vec<u8>) {
+        let early = self.reader.buf.filled().to_vec();
+        (self.stream, early)
     }
 
     /// The output buffer: what is appended goes out before the next part of a body.

@@ -1,4 +1,4 @@
-//! The byte stream below HTTP/1.
+//! The byte stream below a request: a socket, or one stream of an HTTP/2 connection.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -8,14 +8,16 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::h2::H2Stream;
 use super::tls::TlsStream;
 
-/// A connected socket, or what TLS makes of one.
+/// A connected socket, or what TLS makes of one; or the bodies of one request of an HTTP/2 connection.
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream>),
+    H2(Box<H2Stream>),
 }
 
 /// Either end of a connection.
@@ -31,6 +33,7 @@ macro_rules! each {
             Stream::Tcp($s) => $e,
             Stream::Unix($s) => $e,
             Stream::Tls($t) => $tls,
+            Stream::H2($t) => $tls,
         }
     };
 }
@@ -80,7 +83,7 @@ impl Stream {
     pub fn peer_addr(&self) -> io::Result<PeerAddr> {
         match self {
             Self::Tcp(s) => s.peer_addr().map(PeerAddr::Inet),
-            Self::Unix(_) => Ok(PeerAddr::Unix),
+            Self::Unix(_) | Self::H2(_) => Ok(PeerAddr::Unix),
             Self::Tls(t) => t.socket().peer_addr(),
         }
     }
@@ -88,7 +91,7 @@ impl Stream {
     pub fn local_addr(&self) -> io::Result<PeerAddr> {
         match self {
             Self::Tcp(s) => s.local_addr().map(PeerAddr::Inet),
-            Self::Unix(_) => Ok(PeerAddr::Unix),
+            Self::Unix(_) | Self::H2(_) => Ok(PeerAddr::Unix),
             Self::Tls(t) => t.socket().local_addr(),
         }
     }
@@ -96,7 +99,7 @@ impl Stream {
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
         match self {
             Self::Tcp(s) => s.set_nodelay(on),
-            Self::Unix(_) => Ok(()),
+            Self::Unix(_) | Self::H2(_) => Ok(()),
             Self::Tls(t) => t.socket().set_nodelay(on),
         }
     }
@@ -105,7 +108,7 @@ impl Stream {
     pub fn set_reset_on_close(&self) -> io::Result<()> {
         match self {
             Self::Tcp(s) => s.set_zero_linger(),
-            Self::Unix(_) => Ok(()),
+            Self::Unix(_) | Self::H2(_) => Ok(()),
             Self::Tls(t) => t.set_reset_on_close(),
         }
     }
@@ -114,7 +117,7 @@ impl Stream {
     pub fn tls(&self) -> Option<&TlsStream> {
         match self {
             Self::Tls(t) => Some(t),
-            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Tcp(_) | Self::Unix(_) | Self::H2(_) => None,
         }
     }
 }
@@ -133,6 +136,12 @@ impl From<UnixStream> for Stream {
 
 impl std::os::fd::AsRawFd for Stream {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        each!(self, s => s.as_raw_fd(), t => t.socket().as_raw_fd())
+        match self {
+            Self::Tcp(s) => s.as_raw_fd(),
+            Self::Unix(s) => s.as_raw_fd(),
+            Self::Tls(t) => t.socket().as_raw_fd(),
+            // A stream has no descriptor of its own.
+            Self::H2(_) => -1,
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod clients;
 pub mod daemon;
 pub mod diff;
 pub mod dns;
+pub mod h2;
 pub mod haproxy;
 pub mod origin;
 pub mod redis;

@@ -154,6 +154,13 @@ pub(super) fn request_line(input: &[u8], head: &mut RequestHead) -> Partial<usiz
     Ok(Some(c.at))
 }
 
+/// Reads the target of a head that is not read from a line, which has a blank behind it; false: it is none.
+pub(super) fn h2_target(buf: &[u8], head: &mut RequestHead) -> bool {
+    let (start, end) = (head.target.start as usize, head.target.end as usize);
+    let mut c = Cursor { input: buf, at: start };
+    buf.get(start) == Some(&b'/') && target(&mut c, head) == Ok(Some(())) && c.at == end
+}
+
 /// The target from `/` or `?` up to the blank or line end behind it.
 fn target(c: &mut Cursor<'_>, head: &mut RequestHead) -> Partial<()> {
     let start = c.at;

@@ -21,8 +21,8 @@ const UNIQUE: u128 = KnownField::IfModifiedSince.bit()
     | KnownField::Host.bit();
 
 /// nginx's "Request Header Or Cookie Too Large", answered as 400.
-const TOO_LARGE: u16 = 494;
-const BAD_REQUEST: u16 = 400;
+pub(super) const TOO_LARGE: u16 = 494;
+pub(super) const BAD_REQUEST: u16 = 400;
 
 /// How many CR and LF precede a request; they are skipped.
 pub fn skip_empty_lines(input: &[u8]) -> usize {
@@ -200,7 +200,7 @@ impl RequestParser {
 
     /// What nginx does as each field comes.
     #[inline]
-    fn on_field(
+    pub(super) fn on_field(
         &mut self,
         input: &[u8],
         at: usize,
@@ -327,15 +327,22 @@ fn usual_fields(
 
 /// Copies the head out of the connection's buffer, and the host in lower case behind it when it is not so already.
 fn keep(head: &mut RequestHead, input: &[u8], len: usize) {
-    head.buf.clear();
-    head.buf.extend_from_slice(input.get(..len).unwrap_or(input));
+    let mut buf = std::mem::take(&mut head.buf);
+    buf.clear();
+    buf.extend_from_slice(input.get(..len).unwrap_or(input));
+    keep_host(head, &mut buf);
+    head.buf = buf;
+}
+
+/// Appends the host in lower case when it is not so already.
+pub(super) fn keep_host(head: &mut RequestHead, buf: &mut Vec<u8>) {
     if let Some(span) = head.host
-        && span.of(&head.buf).iter().any(u8::is_ascii_uppercase)
+        && span.of(buf).iter().any(u8::is_ascii_uppercase)
     {
-        let start = head.buf.len();
-        head.buf.extend_from_within(span.start as usize..span.end as usize);
-        head.buf[start..].make_ascii_lowercase();
-        head.host = Some(Span::new(start, head.buf.len()));
+        let start = buf.len();
+        buf.extend_from_within(span.start as usize..span.end as usize);
+        buf[start..].make_ascii_lowercase();
+        head.host = Some(Span::new(start, buf.len()));
     }
 }
 
