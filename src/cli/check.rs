@@ -155,7 +155,8 @@ pub(super) fn run(args: &Args) -> Result<u8, String> {
     let (conf, mut diags, plan) = if level == Level::Syntax || conf.main_file.is_none() {
         (conf, diags, None)
     } else {
-        let loaded = compile::check(conf, &place.prefix, diags);
+        let check = if level < Level::Environment { compile::check_text } else { compile::check };
+        let loaded = check(conf, &place.prefix, diags);
         (loaded.conf, loaded.diags, loaded.plan)
     };
     if let Some(target) = args.more.compat.filter(|_| conf.main_file.is_some()) {

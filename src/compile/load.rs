@@ -31,14 +31,23 @@ pub fn load(main: &Path, prefix: &Path, globals: Option<&str>) -> Loaded {
 }
 
 /// The same for a configuration in hand; `diags` is what was said of its form.
-pub fn check(conf: Conf, prefix: &Path, mut diags: Diags) -> Loaded {
+pub fn check(conf: Conf, prefix: &Path, diags: Diags) -> Loaded {
+    check_with(conf, prefix, true, diags)
+}
+
+/// The same without a look at certificates and keys; the plan is to be read, not to be run.
+pub fn check_text(conf: Conf, prefix: &Path, diags: Diags) -> Loaded {
+    check_with(conf, prefix, false, diags)
+}
+
+fn check_with(conf: Conf, prefix: &Path, files: bool, mut diags: Diags) -> Loaded {
     let mut refused: HashSet<_> =
         diags.iter().filter(|d| d.severity.is_fatal()).filter_map(|d| d.at).collect();
     refused.extend(directives::check(&conf, &mut diags));
     let mut found = Found::new();
     found.adopt(diags, None, Step::Read);
     let settings = config::read(&conf, prefix, &refused, &mut found);
-    let plan = compile(&settings, prefix, &mut found);
+    let plan = compile(&settings, prefix, files, &mut found);
     let fatal = found.fatal();
     let diags = found.finish(&conf);
     Loaded { conf, diags, plan: (!fatal).then_some(plan) }

@@ -8,7 +8,7 @@ use super::Builder;
 use super::proxy::Redirects;
 use crate::config::{
     self, Access, AddHeader, Core, Encoding, ExpiresSetting, Found, Gate, Headers, Level, Location, Proxy,
-    RealIp, Server, Srv, Step, Text, TryFile, sticky,
+    ProxyTls, RealIp, Server, Srv, Step, Text, TryFile, sticky,
 };
 use crate::diag::Severity;
 use crate::plan::{
@@ -26,11 +26,14 @@ pub struct Effective {
     gate: Rc<Gate>,
     real_ip: Rc<RealIp>,
     pub proxy: Rc<Proxy>,
+    pub proxy_tls: Rc<ProxyTls>,
     pub sticky: Rc<sticky::Hiding>,
     pub redirects: Redirects,
     set: Option<Arc<LocSet>>,
     /// The compiled `proxy`, made when a location first needs it.
     pub proxy_set: Rc<std::cell::OnceCell<Arc<plan::ProxySet>>>,
+    /// The same of `proxy_tls`; `None`: it was refused.
+    pub proxy_tls_set: Rc<std::cell::OnceCell<Option<Arc<plan::ProxyTls>>>>,
 }
 
 impl Effective {
@@ -43,10 +46,12 @@ impl Effective {
             gate: Rc::default(),
             real_ip: Rc::default(),
             proxy: Rc::default(),
+            proxy_tls: Rc::default(),
             sticky: Rc::default(),
             redirects: Redirects::default(),
             set: None,
             proxy_set: Rc::default(),
+            proxy_tls_set: Rc::default(),
         }
     }
 
@@ -91,6 +96,12 @@ impl Effective {
             inner.proxy = Rc::new(proxy);
             inner.proxy_set = Rc::default();
         }
+        if let Some(tls) = &level.proxy_tls {
+            let mut tls = (**tls).clone();
+            tls.inherit(&self.proxy_tls);
+            inner.proxy_tls = Rc::new(tls);
+            inner.proxy_tls_set = Rc::default();
+        }
         if let Some(sticky) = &level.sticky {
             inner.sticky = Rc::new((**sticky).clone());
             inner.proxy_set = Rc::default();
@@ -106,12 +117,14 @@ type Named = HashMap<Box<[u8]>, LocId>;
 pub fn compile(b: &mut Builder<'_>) {
     let http = b.http;
     let top = Effective::top().enter(&http.level);
+    b.read_passwords(&http.level);
     let children = children(&http.locations);
     let mut open: Vec<Option<Effective>> = vec![None; http.locations.len()];
     let mut named = Rc::new(Named::new());
     for (i, location) in http.locations.iter().enumerate() {
         let outer = location.parent.and_then(|p| open.get(p)).and_then(Option::as_ref).unwrap_or(&top);
         let mut inner = outer.enter(&location.level);
+        b.read_passwords(&location.level);
         if location.parent.is_none() {
             named = Rc::new(names(&http.locations, children.get(i)));
             // Error pages name the locations of this server, so no set is shared over servers.

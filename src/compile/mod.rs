@@ -2,6 +2,7 @@
 //! May use: diag, values, sys, syntax, source, directives, plan, config.
 //! Never touches: sockets, log files, the life of a request.
 
+pub mod certs;
 mod checks;
 mod encoding;
 mod learn;
@@ -14,6 +15,7 @@ pub mod ng;
 mod pins;
 mod program;
 mod proxy;
+mod proxy_tls;
 mod resolver;
 mod routers;
 mod script;
@@ -21,7 +23,7 @@ mod tables;
 pub mod upstream;
 mod vars;
 
-pub use load::{Loaded, check, load};
+pub use load::{Loaded, check, check_text, load};
 pub use pins::{KEY_FILE, load_key};
 pub use program::{Builder, compile};
 pub use vars::Names;

@@ -1,6 +1,8 @@
 //! The whole plan, put together.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::logs::Logs;
 use super::proxy::Upstreams;
@@ -14,6 +16,12 @@ pub struct Builder<'a> {
     pub found: &'a mut Found,
     pub http: &'a Http,
     pub prefix: &'a Path,
+    /// The folder of the main file.
+    pub folder: &'a Path,
+    /// Files of certificates and keys are read.
+    pub files: bool,
+    /// The passwords of files that were read.
+    pub passwords: HashMap<Box<[u8]>, Arc<[Box<[u8]>]>>,
     pub names: Names,
     pub logs: Logs,
     pub upstreams: Upstreams,
@@ -21,8 +29,9 @@ pub struct Builder<'a> {
     pub plan: Plan,
 }
 
-/// The plan of settings; of use only when `found` holds nothing fatal.
-pub fn compile(settings: &Settings, prefix: &Path, found: &mut Found) -> Plan {
+/// The plan of settings; of use only when `found` holds nothing fatal. Without `files` no certificate and no key is read, and
+/// the plan cannot run what needs them.
+pub fn compile(settings: &Settings, prefix: &Path, files: bool, found: &mut Found) -> Plan {
     let process = process(settings, prefix);
     let empty = Http::default();
     let http = settings.http.as_ref().unwrap_or(&empty);
@@ -30,6 +39,9 @@ pub fn compile(settings: &Settings, prefix: &Path, found: &mut Found) -> Plan {
         found,
         http,
         prefix,
+        folder: &settings.folder,
+        files,
+        passwords: HashMap::new(),
         names: Names::default(),
         logs: Logs::default(),
         upstreams: Upstreams::default(),

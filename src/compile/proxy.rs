@@ -104,14 +104,14 @@ impl Builder<'_> {
             }
             return Some(id);
         }
-        let key = (host, target.port.unwrap_or(80), target.unix);
+        let port = target.port.unwrap_or(target.default_port);
+        let key = (host, port, target.unix);
         if let Some(&known) = self.upstreams.implicit.get(&key) {
             return known;
         }
         let id = match addresses(target) {
             Some(addrs) => {
                 let shown = show(&target.host);
-                let port = target.port.unwrap_or(80);
                 self.plan.upstreams.push(upstream::implicit(&shown, port, addrs));
                 Some(UpstreamId(self.plan.upstreams.len() as u32 - 1))
             }
@@ -151,10 +151,12 @@ impl Builder<'_> {
                 replaces: 0,
                 host: Template::default(),
                 port: Box::default(),
+                https: false,
+                tls: self.proxy_tls(at),
                 redirect,
                 set,
             }),
-            PassTo::Url { target, uri, .. } => {
+            PassTo::Url { target, https, uri, .. } => {
                 let to = self.target(target, pass)?;
                 self.warn_not_hidden(to, &set, pass);
                 let (host, port) = target.host_and_port();
@@ -165,6 +167,8 @@ impl Builder<'_> {
                     replaces: if has_uri { location.name.len() } else { 0 },
                     host: Template::text(host),
                     port,
+                    https: *https,
+                    tls: if *https { self.proxy_tls(at) } else { None },
                     redirect,
                     set,
                 })
@@ -322,7 +326,7 @@ fn addresses(target: &Target) -> Option<Vec<PeerAddr>> {
         Some(ip) => vec![ip],
         None => sys::resolve(&target.host)?,
     };
-    let port = target.port.unwrap_or(80);
+    let port = target.port.unwrap_or(target.default_port);
     Some(ips.into_iter().map(|ip| PeerAddr::Inet(SocketAddr::new(ip, port))).collect())
 }
 

@@ -68,6 +68,13 @@ impl Found {
         self.list.push((when, step, diag));
     }
 
+    /// Gives what was said last another code.
+    pub fn code(&mut self, code: &'static str) {
+        if let Some((_, _, diag)) = self.list.last_mut() {
+            diag.code = code;
+        }
+    }
+
     /// Adds a hint to what was said last.
     pub fn hint(&mut self, hint: impl Into<String>) {
         if let Some((_, _, diag)) = self.list.last_mut() {

@@ -7,6 +7,7 @@ use super::encoding::Encoding;
 use super::gate::Gate;
 use super::headers::Headers;
 use super::proxy::{Pass, PassTo, Proxy};
+use super::proxy_tls::ProxyTls;
 use super::realip::RealIp;
 use super::script::Script;
 use super::text::{Pattern, Text};
@@ -25,6 +26,7 @@ pub struct Level {
     pub gate: Option<Box<Gate>>,
     pub real_ip: Option<Box<RealIp>>,
     pub proxy: Option<Box<Proxy>>,
+    pub proxy_tls: Option<Box<ProxyTls>>,
     pub sticky: Option<Box<sticky::Hiding>>,
 }
 
@@ -36,6 +38,8 @@ impl Level {
             self.core.get_or_insert_default().read(cx, d);
         } else if Proxy::knows(name) {
             self.proxy.get_or_insert_default().read(cx, d);
+        } else if ProxyTls::knows(name) {
+            self.proxy_tls.get_or_insert_default().read(cx, d);
         } else if Headers::knows(name) {
             self.headers.get_or_insert_default().read(cx, d);
         } else if Access::knows(name) {

@@ -125,7 +125,7 @@ pub struct Pass {
 #[derive(Debug, Clone)]
 pub enum PassTo {
     /// A fixed URL, whole, and its parts.
-    Url { url: Box<[u8]>, target: Target, uri: Box<[u8]> },
+    Url { url: Box<[u8]>, https: bool, target: Target, uri: Box<[u8]> },
     /// A URL with variables.
     Variable(Text),
 }
@@ -136,6 +136,8 @@ pub struct Target {
     /// As written; a v6 address with brackets; the path of a unix socket.
     pub host: Box<[u8]>,
     pub port: Option<u16>,
+    /// That of the scheme.
+    pub default_port: u16,
     /// The port as written, empty when there is none.
     pub port_text: Box<[u8]>,
     pub unix: bool,
@@ -157,13 +159,11 @@ impl Pass {
             return;
         }
         let scheme = |s: &str| url.get(..s.len()).is_some_and(|u| u.eq_ignore_ascii_case(s.as_bytes()));
-        if scheme("https://") {
-            return cx.emerg(d, "https protocol requires SSL support");
-        }
-        if !scheme("http://") {
+        let https = scheme("https://");
+        if !https && !scheme("http://") {
             return cx.emerg(d, "invalid URL prefix");
         }
-        let rest = url.get(7..).unwrap_or_default();
+        let rest = url.get(if https { 8 } else { 7 }..).unwrap_or_default();
         let address = match values::url(rest) {
             Ok(address) => address,
             Err(e) => return cx.emerg(d, format!("{e} in upstream \"{}\"", show(rest))),
@@ -176,13 +176,13 @@ impl Pass {
             );
         }
         let uri = address.uri.into();
-        let target = Target::new(&address, rest);
-        *slot = Some(Pass { to: PassTo::Url { url: url.into(), target, uri }, at });
+        let target = Target::new(&address, rest, if https { 443 } else { 80 });
+        *slot = Some(Pass { to: PassTo::Url { url: url.into(), https, target, uri }, at });
     }
 }
 
 impl Target {
-    fn new(address: &Address<'_>, rest: &[u8]) -> Self {
+    fn new(address: &Address<'_>, rest: &[u8], default_port: u16) -> Self {
         let unix = matches!(address.host, Host::Unix(_));
         let ip = if let Host::Ip(ip) = address.host { Some(ip) } else { None };
         let after = rest.get(address.host_text.len()..).unwrap_or_default();
@@ -194,7 +194,14 @@ impl Target {
             }
             _ => b"",
         };
-        Self { host: address.host_text.into(), port: address.port, port_text: port_text.into(), unix, ip }
+        Self {
+            host: address.host_text.into(),
+            port: address.port,
+            default_port,
+            port_text: port_text.into(),
+            unix,
+            ip,
+        }
     }
 
     /// `$proxy_host`, `$proxy_port`.
@@ -203,8 +210,10 @@ impl Target {
             return ((*b"localhost").into(), (*b"").into());
         }
         match self.port {
-            None | Some(80) => (self.host.clone(), (*b"80").into()),
-            Some(_) => {
+            port if port.is_none_or(|p| p == self.default_port) => {
+                (self.host.clone(), self.default_port.to_string().into_bytes().into())
+            }
+            _ => {
                 let host = [&self.host, &b":"[..], &self.port_text].concat();
                 (host.into(), self.port_text.clone())
             }

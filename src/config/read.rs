@@ -1,7 +1,7 @@
 //! The whole configuration as settings.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cx::Here;
 use super::{Cx, Events, Found, Http, Main, Place};
@@ -16,6 +16,8 @@ pub struct Settings {
     pub http: Option<Http>,
     /// The variables that texts name, as often as they do; each must be one.
     pub used: Vec<Box<str>>,
+    /// What relative names of certificates and keys belong to.
+    pub folder: PathBuf,
 }
 
 /// Reads a configuration whose paths are relative to `prefix`; the directives at `refused` places are not read.
@@ -30,7 +32,7 @@ pub fn read(conf: &Conf, prefix: &Path, refused: &HashSet<Place>, found: &mut Fo
         formats: super::Formats::default(),
         used: Vec::new(),
     };
-    let mut settings = Settings::default();
+    let mut settings = Settings { folder: conf.folder.clone(), ..Settings::default() };
     for d in conf.main() {
         if cx.refused(d) {
             continue;

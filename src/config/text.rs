@@ -58,6 +58,19 @@ impl Text {
         Self { tokens: if text.is_empty() { Vec::new() } else { vec![Tok::Text(text)] } }
     }
 
+    /// As it was written, near enough for a message: braces are left out.
+    pub fn written(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for token in &self.tokens {
+            match token {
+                Tok::Text(text) => out.extend_from_slice(text),
+                Tok::Var(name) => out.extend_from_slice(format!("${name}").as_bytes()),
+                Tok::Capture(n) => out.extend_from_slice(format!("${n}").as_bytes()),
+            }
+        }
+        out
+    }
+
     /// Whether there is no variable in it.
     pub fn fixed(&self) -> bool {
         self.tokens.iter().all(|t| matches!(t, Tok::Text(_)))

@@ -56,11 +56,8 @@ fn msec(value: u64, out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn without_scheme(url: &[u8]) -> &[u8] {
-    match url.split_at_checked(7) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"http://") => rest,
-        _ => url,
-    }
+fn without_scheme(url: &[u8]) -> (u16, &[u8]) {
+    values::http_url(url).unwrap_or((80, url))
 }
 
 /// A field's name against the name in a variable: no case, and `_` where a variable cannot say `-`.
@@ -229,12 +226,13 @@ impl Request {
             return true;
         };
         let given = vars::eval_to_vec(template, self);
-        values::url(without_scheme(&given)).is_ok_and(|address| {
+        let (default_port, given) = without_scheme(&given);
+        values::url(given).is_ok_and(|address| {
             match address.host {
                 Host::Unix(_) => text("localhost", out),
                 _ => text(address.host_text, out),
             };
-            if let Some(port) = address.port.filter(|p| *p != 80) {
+            if let Some(port) = address.port.filter(|p| *p != default_port) {
                 out.push(b':');
                 number(port, out);
             }
@@ -245,9 +243,10 @@ impl Request {
     fn proxy_port(&self, proxy: &Proxy, out: &mut Vec<u8>) -> bool {
         let ProxyTo::Variable(template) = &proxy.to else { return text(&proxy.port, out) };
         let given = vars::eval_to_vec(template, self);
-        values::url(without_scheme(&given)).is_ok_and(|address| match address.host {
+        let (default_port, given) = without_scheme(&given);
+        values::url(given).is_ok_and(|address| match address.host {
             Host::Unix(_) => true,
-            _ => number(address.port.unwrap_or(80), out),
+            _ => number(address.port.unwrap_or(default_port), out),
         })
     }
 

@@ -8,6 +8,7 @@ mod learn;
 mod location;
 mod pins;
 mod process;
+mod proxy_tls;
 mod resolver;
 mod script;
 mod server;
@@ -21,6 +22,7 @@ pub use learn::*;
 pub use location::*;
 pub use pins::*;
 pub use process::*;
+pub use proxy_tls::*;
 pub use resolver::*;
 pub use script::*;
 pub use server::*;
@@ -72,6 +74,8 @@ pub struct Plan {
     pub locations: Vec<Location>,
     pub upstreams: Vec<Upstream>,
     pub resolvers: Vec<Resolver>,
+    /// How many settings of TLS towards servers there are: [`ProxyTls::id`] is from 1 to this.
+    pub proxy_tls: u32,
     /// Every peer that is checked, in the order of `check_status`.
     pub checked: Vec<Checked>,
     pub log_files: Vec<LogFile>,

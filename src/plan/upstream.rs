@@ -263,6 +263,10 @@ pub struct Proxy {
     pub host: Template,
     /// `$proxy_port`.
     pub port: Box<[u8]>,
+    /// `https://`; of one with variables each request's own text says so.
+    pub https: bool,
+    /// There when it is `https`, or may be.
+    pub tls: Option<Arc<super::ProxyTls>>,
     /// `proxy_redirect`; the default one is made of this `proxy_pass`.
     pub redirect: ProxyRedirect,
     pub set: Arc<ProxySet>,

@@ -4,7 +4,7 @@ use super::answer::AnswerPlan;
 use super::destination::Choice;
 use super::exchange::{Exchange, Outcome};
 use super::relay::{End, Relay, Settings};
-use super::report::{Action, Os, connection_level};
+use super::report::{Action, Os, read_failed};
 use super::session::Moment;
 use super::tunnels::Seat;
 use crate::balance::Outcome as Ending;
@@ -72,7 +72,8 @@ impl<'a> Exchange<'a> {
             && link.is_reusable()
             && !self.thread.draining()
         {
-            self.mine.keep(upstream, of, peer, self.req.loc, link);
+            let tls = self.secure.as_ref().map(|s| &s.who);
+            self.mine.keep(upstream, of, peer, self.req.loc, tls, link);
         } else if link.has_excess() && self.out.sent_all && status != 101 {
             let text = "upstream sent more data than specified in \"Content-Length\" header";
             self.log(Severity::Warn, Action::ReadingBody, format_args!("{text}"));
@@ -215,7 +216,8 @@ impl<'a> Exchange<'a> {
                 self.log(Severity::Error, reading, format_args!("upstream sent invalid chunked response"));
             }
             End::Upstream(BodyError::Io(e)) => {
-                self.log(connection_level(e), reading, format_args!("readv() failed {}", Os(e)));
+                let (level, text) = read_failed(e, self.secure.is_some(), "readv");
+                self.log(level, reading, format_args!("{text}"));
             }
             End::Upstream(BodyError::Timeout) | End::UpstreamTimeout => {
                 self.log(Severity::Error, reading, format_args!("upstream {timed_out}"));

@@ -2,21 +2,18 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::connect::{DialError, DialOptions, Dialled, dial};
 use super::exchange::Exchange;
 use super::next::Fault;
-use super::report::{Action, Os, connection_level};
+use super::report::{Action, Os, read_failed, write_failed};
 use super::request::{Outgoing, Source};
 use crate::diag::Severity;
 use crate::http::Request;
 use crate::http::body::{self, BodyFail};
 use crate::plan::PeerAddr;
 use crate::rt::{Elapsed, clock};
-use crate::vars;
 use crate::wire::{BodyError, ClientConn, ResponseError, ServerConn, body::LAST_CHUNK, body::chunk_head};
 
 /// How an attempt ended without an answer.
@@ -79,69 +76,6 @@ impl Exchange<'_> {
             attempt.status = status;
         }
         Ok(())
-    }
-
-    async fn connect(&mut self, addr: &PeerAddr, name: &str) -> Result<Box<ClientConn>, Ended> {
-        if let Some(trace) = &self.req.trace {
-            let conn = (trace.dial)(addr, name).map_err(|_| Ended::Fault(Fault::Error))?;
-            return Ok(Box::new(conn));
-        }
-        let options = DialOptions { bind: self.bind_address(), keepalive: self.proxy.socket_keepalive };
-        let dialled = match dial(addr, options) {
-            Ok(dialled) => dialled,
-            Err(e) => return Err(self.dial_failed(&e, name)),
-        };
-        let mut finish = pin!(dialled.finish());
-        let watched = !self.proxy.ignore_client_abort;
-        let limit = self.proxy.connect_timeout;
-        let conn = &mut *self.conn;
-        let result = self
-            .out
-            .timer
-            .bound(
-                limit,
-                poll_fn(|cx| {
-                    if let Poll::Ready(done) = finish.as_mut().poll(cx) {
-                        return Poll::Ready(Some(done));
-                    }
-                    client_gone(conn, watched, cx).map(|()| None)
-                }),
-            )
-            .await;
-        match result {
-            Ok(Some(Ok(Dialled::Tcp(stream)))) => Ok(Box::new(ClientConn::new(stream))),
-            Ok(Some(Ok(Dialled::Unix(stream)))) => Ok(Box::new(ClientConn::new(stream))),
-            Ok(Some(Err(e))) => Err(self.dial_failed(&e, name)),
-            Ok(None) => Err(self.client_left()),
-            Err(Elapsed) => Err(Ended::Fault(Fault::Timeout)),
-        }
-    }
-
-    /// `proxy_bind`.
-    fn bind_address(&self) -> Option<std::net::SocketAddr> {
-        let text = vars::eval_to_vec(self.proxy.bind.as_ref()?, self.req);
-        let text = std::str::from_utf8(&text).ok()?;
-        text.parse().ok().or_else(|| text.parse().ok().map(|ip| std::net::SocketAddr::new(ip, 0)))
-    }
-
-    fn dial_failed(&mut self, e: &DialError, name: &str) -> Ended {
-        let action = Action::Connecting;
-        match e {
-            DialError::Local { call, error } => {
-                self.log(Severity::Alert, action, format_args!("{call} failed {}", Os(error)));
-                Ended::Status(500)
-            }
-            DialError::Refused(error) => {
-                let level = if e.is_critical() { Severity::Crit } else { Severity::Error };
-                self.log(level, action, format_args!("connect() to {name} failed {}", Os(error)));
-                Ended::Fault(Fault::Error)
-            }
-            DialError::Failed(error) => {
-                let level = connection_level(error);
-                self.log(level, action, format_args!("connect() failed {}", Os(error)));
-                Ended::Fault(Fault::Error)
-            }
-        }
     }
 
     pub(super) fn client_left(&self) -> Ended {
@@ -331,8 +265,8 @@ impl Exchange<'_> {
             Sent::Early => Ok(true),
             Sent::Gone => Err(self.client_left()),
             Sent::Failed(e) => {
-                let level = connection_level(&e);
-                self.log(level, Action::Sending, format_args!("writev() failed {}", Os(&e)));
+                let (level, text) = write_failed(&e, self.secure.is_some());
+                self.log(level, Action::Sending, format_args!("{text}"));
                 Err(Ended::Fault(Fault::Error))
             }
             Sent::Answer(e) => {
@@ -369,7 +303,8 @@ impl Exchange<'_> {
                 Fault::Error
             }
             ResponseError::Io(e) => {
-                self.log(connection_level(e), action, format_args!("recv() failed {}", Os(e)));
+                let (level, text) = read_failed(e, self.secure.is_some(), "recv");
+                self.log(level, action, format_args!("{text}"));
                 Fault::Error
             }
             ResponseError::NotHttp => {
@@ -415,6 +350,6 @@ fn put_part(part: &[u8], chunked: bool, out: &mut Vec<u8>) {
 }
 
 /// Ready when the client is gone and that matters.
-fn client_gone(conn: &mut ServerConn, watched: bool, cx: &mut std::task::Context<'_>) -> Poll<()> {
+pub(super) fn client_gone(conn: &mut ServerConn, watched: bool, cx: &mut std::task::Context<'_>) -> Poll<()> {
     if watched { conn.poll_closed(cx) } else { Poll::Pending }
 }

@@ -13,9 +13,6 @@ use crate::values::{self, Host};
 use crate::vars::{self, Source};
 use crate::zone::Slot;
 
-/// The port of `http://host`.
-const PORT: u16 = 80;
-
 /// What `proxy_pass` means for a request.
 #[derive(Debug)]
 pub(super) enum Destination {
@@ -24,6 +21,15 @@ pub(super) enum Destination {
     Addresses(Vec<(PeerAddr, Box<str>)>),
     /// A host whose addresses the location's `resolver` knows, and the port.
     Name(Box<[u8]>, u16),
+}
+
+/// What `proxy_pass` says beside where it goes.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) uri: Uri,
+    pub(super) https: bool,
+    /// The host of a URL with variables.
+    pub(super) host: Box<[u8]>,
 }
 
 impl Destination {
@@ -64,22 +70,23 @@ pub(super) fn find<S: Source>(
     proxy: &Proxy,
     plan: &Plan,
     source: &S,
-) -> Result<(Destination, Uri), NoDestination> {
-    let mut uri = Uri::default();
+) -> Result<(Destination, Said), NoDestination> {
+    let mut said = Said { https: proxy.https, ..Said::default() };
+    let uri = &mut said.uri;
     if let Some(template) = &proxy.uri {
         uri.whole = template.as_text().is_none();
         vars::eval(template, source, &mut uri.text);
     }
     let template = match &proxy.to {
-        ProxyTo::Upstream(id) => return Ok((Destination::Upstream(*id), uri)),
+        ProxyTo::Upstream(id) => return Ok((Destination::Upstream(*id), said)),
         ProxyTo::Variable(template) => template,
     };
     // Once a variable is in it, nothing of `proxy_pass` stands for a location's prefix any more.
     uri.whole = true;
     let given = vars::eval_to_vec(template, source);
     let refuse = |text: String| Err(NoDestination { text, status: 500 });
-    let text = match given.split_at_checked(7) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"http://") && !rest.is_empty() => rest,
+    let (default_port, text) = match values::http_url(&given) {
+        Some((port, rest)) if !rest.is_empty() => (port, rest),
         _ => return refuse(format!("invalid URL prefix in \"{}\"", String::from_utf8_lossy(&given))),
     };
     let address = match values::url(text) {
@@ -90,13 +97,15 @@ pub(super) fn find<S: Source>(
         let slash: &[u8] = if address.uri.starts_with(b"?") { b"/" } else { b"" };
         uri.text.splice(0..0, [slash, address.uri].concat());
     }
-    let port = address.port.unwrap_or(PORT);
+    let port = address.port.unwrap_or(default_port);
+    said.https = default_port == 443;
+    said.host = address.host_text.into();
     let named = |u: &Upstream| {
         let same = if u.implicit { u.port == port } else { address.port.is_none() };
         same && u.name.as_bytes().eq_ignore_ascii_case(address.host_text)
     };
     if let Some(ix) = plan.upstreams.iter().position(named).and_then(|ix| u32::try_from(ix).ok()) {
-        return Ok((Destination::Upstream(UpstreamId(ix)), uri));
+        return Ok((Destination::Upstream(UpstreamId(ix)), said));
     }
     let one = |addr, name: String| Ok(Destination::Addresses(vec![(addr, name.into())]));
     let to = match address.host {
@@ -110,7 +119,7 @@ pub(super) fn find<S: Source>(
         }
         Host::Name(name) => Ok(Destination::Name(name.into(), port)),
     };
-    to.map(|to| (to, uri))
+    to.map(|to| (to, said))
 }
 
 /// The peers of a destination, one after the other.

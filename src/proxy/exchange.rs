@@ -9,6 +9,7 @@ use super::destination::{self, Choice, Destination, Turn};
 use super::next::{Fault, Situation, is_non_idempotent};
 use super::report::{self, Action};
 use super::request::Outgoing;
+use super::secure::Secure;
 use super::session::{Moment, issue};
 use super::thread::{LocPlan, Of, ProxyThread};
 use crate::balance::{self, Outcome as Ending};
@@ -45,6 +46,8 @@ pub(super) struct Exchange<'a> {
     pub(super) made: &'a LocPlan,
     pub(super) out: &'a mut Outgoing,
     pub(super) upstream: Option<UpstreamId>,
+    /// TLS towards the peers.
+    pub(super) secure: Option<Secure<'a>>,
     /// Its peers and their state, the same for all attempts.
     pub(super) of: Option<Of<'a>>,
     pub(super) ticket: Ticket,
@@ -74,7 +77,7 @@ pub async fn pass(
     else {
         return Outcome::Error(500);
     };
-    let (destination, uri) = match destination::find(proxy, &plan, req) {
+    let (destination, said) = match destination::find(proxy, &plan, req) {
         Ok(found) => found,
         Err(none) => {
             thread.log_error(req, Severity::Error, format_args!("{}", none.text));
@@ -83,6 +86,7 @@ pub async fn pass(
     };
     req.note(|| traced_pass(req.loc, &destination));
     let mut out = mine.lend();
+    out.https = said.https;
     let outcome = match out.read_body(req, conn, thread, proxy).await {
         Ok(()) => {
             let upstream = match destination {
@@ -102,6 +106,7 @@ pub async fn pass(
                 made,
                 out: &mut out,
                 upstream,
+                secure: None,
                 of,
                 ticket: Ticket::OFF,
                 own: Own::Open,
@@ -112,7 +117,7 @@ pub async fn pass(
                 started: now,
                 attempt_started: now,
             };
-            exchange.run(destination, &uri).await
+            exchange.run(destination, &said).await
         }
         Err(outcome) => outcome,
     };
@@ -125,14 +130,18 @@ impl<'a> Exchange<'a> {
         self.of.map(|of| of.upstream)
     }
 
-    async fn run(&mut self, mut destination: Destination, uri: &destination::Uri) -> Outcome {
+    async fn run(&mut self, mut destination: Destination, said: &destination::Said) -> Outcome {
+        if let Some(tls) = self.proxy.tls.as_deref().filter(|_| said.https) {
+            let host = self.upstream().map_or(&*said.host, |u| u.name.as_bytes());
+            self.secure = Some(Secure::new(tls, host, self.req));
+        }
         self.find_session();
         let mine = Rc::clone(self.mine);
         if let Some(store) = self.upstream.and_then(|id| mine.store(id)) {
             self.ask_store(store).await;
         }
         let hiding = sticky::hidden(self.proxy, &self.plan.upstreams, self.upstream);
-        self.out.write(self.req, self.proxy, &self.made.head, uri, &hiding);
+        self.out.write(self.req, self.proxy, &self.made.head, &said.uri, &hiding);
         if !self.req.attempts.is_empty() {
             self.req.attempts.push(Attempt::default());
         }
@@ -203,7 +212,10 @@ impl<'a> Exchange<'a> {
         let mut fresh = false;
         let (fault, link) = loop {
             let kept = match (self.upstream, self.of, peer) {
-                (Some(id), Some(of), Some(peer)) if !fresh => self.mine.take(id, of, peer, self.req.loc),
+                (Some(id), Some(of), Some(peer)) if !fresh => {
+                    let tls = self.secure.as_ref().map(|s| &s.who);
+                    self.mine.take(id, of, peer, self.req.loc, tls)
+                }
                 _ => None,
             };
             let was_kept = kept.is_some();

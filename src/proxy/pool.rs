@@ -3,8 +3,10 @@
 //! nginx's cache of `keepalive N`: the most recently used connection to a peer is taken first, and when all N places
 //! are taken the least recently used one of any peer gives way.
 
+use std::rc::Rc;
 use std::time::Instant;
 
+use super::secure::Who;
 use crate::plan::{LocId, PeerId, UpstreamKeepalive};
 
 /// The idle connections of one upstream, least recently used first. `T` is a connection; a test uses a number.
@@ -23,12 +25,13 @@ struct Idle<T> {
     until: Instant,
 }
 
-/// Who a connection can be used by again: requests for this peer, and with `local` keepalive only those of the location
-/// that opened it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
-    pub peer: PeerId,
-    pub location: Option<LocId>,
+/// Who a connection can be used by again: requests for this peer, with the same TLS or as much without, and with `local`
+/// keepalive only those of the location that opened it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) peer: PeerId,
+    pub(super) location: Option<LocId>,
+    pub(super) tls: Option<Rc<Who>>,
 }
 
 /// What a connection has behind it. Times are those of the thread's clock.
@@ -45,13 +48,13 @@ impl<T> Pool<T> {
     }
 
     /// The connection for `key` that was used last. Those found `stale` on the way are closed.
-    pub fn take(
+    pub(super) fn take(
         &mut self,
-        key: Key,
+        key: &Key,
         now: Instant,
         mut stale: impl FnMut(&mut T) -> bool,
     ) -> Option<(T, Life)> {
-        while let Some(ix) = self.idle.iter().rposition(|i| i.key == key) {
+        while let Some(ix) = self.idle.iter().rposition(|i| i.key == *key) {
             let mut idle = self.idle.remove(ix);
             if idle.until > now && !stale(&mut idle.conn) {
                 return Some((idle.conn, idle.life));
@@ -61,7 +64,7 @@ impl<T> Pool<T> {
     }
 
     /// Keeps a connection whose exchange is over, unless its limits say that it has served enough.
-    pub fn put(&mut self, key: Key, conn: T, life: Life, now: Instant) -> bool {
+    pub(super) fn put(&mut self, key: Key, conn: T, life: Life, now: Instant) -> bool {
         let spent = life.requests >= self.limits.requests
             || now.saturating_duration_since(life.born) > self.limits.time
             || self.limits.idle == 0;
@@ -122,7 +125,7 @@ mod tests {
     }
 
     fn to(peer: u32) -> Key {
-        Key { peer: PeerId(peer), location: None }
+        Key { peer: PeerId(peer), location: None, tls: None }
     }
 
     fn life(requests: u64) -> Life {
@@ -141,9 +144,9 @@ mod tests {
         for (peer, conn) in [(0, 10), (1, 11), (0, 12)] {
             assert!(p.put(to(peer), conn, life(1), at(1)));
         }
-        assert_eq!(p.take(to(0), at(1), |_| false).map(|c| c.0), Some(12));
-        assert_eq!(p.take(to(0), at(1), |_| false).map(|c| c.0), Some(10));
-        assert_eq!(p.take(to(0), at(1), |_| false), None);
+        assert_eq!(p.take(&to(0), at(1), |_| false).map(|c| c.0), Some(12));
+        assert_eq!(p.take(&to(0), at(1), |_| false).map(|c| c.0), Some(10));
+        assert_eq!(p.take(&to(0), at(1), |_| false), None);
         assert_eq!(p.len(), 1);
     }
 
@@ -153,8 +156,8 @@ mod tests {
         for conn in 1..=3 {
             p.put(to(conn), conn, life(1), at(1));
         }
-        assert_eq!(p.take(to(1), at(1), |_| false), None);
-        assert!(p.take(to(2), at(1), |_| false).is_some());
+        assert_eq!(p.take(&to(1), at(1), |_| false), None);
+        assert!(p.take(&to(2), at(1), |_| false).is_some());
     }
 
     #[test]
@@ -163,7 +166,7 @@ mod tests {
         assert!(!p.put(to(0), 1, life(3), at(1)));
         assert!(!p.put(to(0), 1, life(1), at(101)));
         assert!(p.put(to(0), 1, life(2), at(1)));
-        assert_eq!(p.take(to(0), at(11), |_| false), None);
+        assert_eq!(p.take(&to(0), at(11), |_| false), None);
         assert!(!pool(0).put(to(0), 1, life(1), at(1)));
     }
 
@@ -172,7 +175,7 @@ mod tests {
         let mut p = pool(3);
         p.put(to(0), 1, life(1), at(1));
         p.put(to(0), 2, life(1), at(1));
-        assert_eq!(p.take(to(0), at(1), |c| *c == 2).map(|c| c.0), Some(1));
+        assert_eq!(p.take(&to(0), at(1), |c| *c == 2).map(|c| c.0), Some(1));
         p.put(to(0), 3, life(1), at(1));
         p.sweep(at(1), |c| *c == 3);
         assert_eq!(p.len(), 0);
@@ -182,8 +185,8 @@ mod tests {
     fn a_local_connection_serves_its_own_location() {
         let mut p = pool(4);
         let here = Key { location: Some(LocId(1)), ..to(0) };
-        p.put(here, 1, life(1), at(1));
-        assert_eq!(p.take(Key { location: Some(LocId(2)), ..here }, at(1), |_| false), None);
-        assert!(p.take(here, at(1), |_| false).is_some());
+        p.put(here.clone(), 1, life(1), at(1));
+        assert_eq!(p.take(&Key { location: Some(LocId(2)), ..here.clone() }, at(1), |_| false), None);
+        assert!(p.take(&here, at(1), |_| false).is_some());
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Outgoing {
     pub(super) timer: Timeout,
     /// The URL of the attempt at hand, for the log.
     pub(super) url: Vec<u8>,
+    /// It is spoken to by TLS.
+    pub(super) https: bool,
     /// A part of a body that lies in a file.
     pub(super) block: Vec<u8>,
 }
@@ -95,7 +97,7 @@ impl Outgoing {
     /// Notes who is asked, for the log.
     pub(super) fn set_url(&mut self, name: &str, unix: bool) {
         let uri = self.head.get(self.uri.0..self.uri.1).unwrap_or_default();
-        report::write_url(name, unix, uri, &mut self.url);
+        report::write_url(self.https, name, unix, uri, &mut self.url);
     }
 
     /// Writes the head. `hiding`: the upstreams whose session cookies the peer is not to see.

@@ -1,20 +1,26 @@
 //! What the exchanges of one thread share: idle connections, weights, and what is planned once a location.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+
 use super::answer::AnswerPlan;
+use super::certificates::Caches;
 use super::head::HeadPlan;
 use super::live::{Set, Sets};
 use super::pool::{Key, Life, Pool};
 use super::request::Outgoing;
+use super::secure::Who;
 use super::tunnels::Tunnels;
 use crate::balance::{Local, Shared};
 use crate::dns;
 use crate::log::Logs;
-use crate::plan::{Content, LocId, PeerId, Plan, Proxy, Upstream, UpstreamId};
+use crate::plan::{Content, LocId, PeerAddr, PeerId, Plan, Proxy, ProxyTls, Upstream, UpstreamId};
 use crate::rt::clock;
 use crate::sticky::{Table, Tables};
 use crate::store::{Store, Stores};
@@ -22,6 +28,10 @@ use crate::wire::ClientConn;
 
 /// How many exchanges' buffers a thread keeps.
 const SPARE: usize = 64;
+/// How many servers' TLS sessions it keeps.
+const SERVERS: usize = 1024;
+/// For how many names of one server.
+const NAMES: usize = 8;
 
 /// One a thread and plan.
 #[derive(Debug)]
@@ -32,6 +42,9 @@ pub struct ProxyThread {
     stores: Stores,
     upstreams: Box<[UpstreamThread]>,
     locations: Box<[Option<LocPlan>]>,
+    /// TLS with sessions: one store for each settings and server.
+    sessions: RefCell<HashMap<(u32, PeerAddr), Arc<ClientConfig>>>,
+    pub(super) certificates: RefCell<Caches>,
     /// Buffers that no exchange uses now.
     spare: RefCell<Vec<Outgoing>>,
     /// No connection is kept any more.
@@ -116,6 +129,8 @@ impl ProxyThread {
             stores,
             upstreams,
             locations,
+            sessions: RefCell::default(),
+            certificates: RefCell::default(),
             spare: RefCell::default(),
             closing: Cell::default(),
             sweeping: Cell::default(),
@@ -216,8 +231,26 @@ impl ProxyThread {
         }
     }
 
-    fn key(pool: &Pool<Box<ClientConn>>, peer: PeerId, location: LocId) -> Key {
-        Key { peer, location: pool.location_bound().then_some(location) }
+    /// The configuration of rustls that keeps the sessions with the server at `addr`. rustls takes a session up again only
+    /// with the very settings that it was made with.
+    pub(super) fn tls_sessions(&self, settings: &ProxyTls, addr: &PeerAddr) -> Arc<ClientConfig> {
+        let mut all = self.sessions.borrow_mut();
+        if let Some(config) = all.get(&(settings.id, addr.clone())) {
+            return config.clone();
+        }
+        if all.len() >= SERVERS {
+            // Addresses that come and go; what is lost is a full handshake each.
+            all.clear();
+        }
+        let mut config = ClientConfig::clone(&settings.config);
+        config.resumption = Resumption::in_memory_sessions(NAMES);
+        let config = Arc::new(config);
+        all.insert((settings.id, addr.clone()), config.clone());
+        config
+    }
+
+    fn key(pool: &Pool<Box<ClientConn>>, peer: PeerId, location: LocId, tls: Option<&Rc<Who>>) -> Key {
+        Key { peer, location: pool.location_bound().then_some(location), tls: tls.cloned() }
     }
 
     pub(super) fn take(
@@ -226,11 +259,12 @@ impl ProxyThread {
         of: Of<'_>,
         peer: PeerId,
         location: LocId,
+        tls: Option<&Rc<Who>>,
     ) -> Option<Box<ClientConn>> {
         let peer = self.here(upstream, of, peer)?;
         let mut pool = self.upstreams.get(upstream.ix())?.pool.borrow_mut();
-        let key = Self::key(&pool, peer, location);
-        pool.take(key, clock::instant(), |conn| conn.is_stale()).map(|(conn, _)| conn)
+        let key = Self::key(&pool, peer, location, tls);
+        pool.take(&key, clock::instant(), |conn| conn.is_stale()).map(|(conn, _)| conn)
     }
 
     pub(super) fn keep(
@@ -239,6 +273,7 @@ impl ProxyThread {
         of: Of<'_>,
         peer: PeerId,
         location: LocId,
+        tls: Option<&Rc<Who>>,
         mut conn: Box<ClientConn>,
     ) {
         let Some(peer) = self.here(upstream, of, peer) else { return };
@@ -247,7 +282,7 @@ impl ProxyThread {
             return;
         }
         let mut pool = of.pool.borrow_mut();
-        let key = Self::key(&pool, peer, location);
+        let key = Self::key(&pool, peer, location, tls);
         let life = Life { born: conn.created, requests: conn.requests };
         conn.park();
         if pool.put(key, conn, life, clock::instant()) && !self.sweeping.replace(true) {

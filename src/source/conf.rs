@@ -20,6 +20,8 @@ pub struct Conf {
     pub roots: Vec<FileId>,
     /// The main file, when it could be read.
     pub main_file: Option<FileId>,
+    /// What relative includes, certificates and keys belong to: the folder of the main file.
+    pub folder: PathBuf,
 }
 
 /// A directive seen in its configuration.

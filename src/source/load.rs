@@ -47,7 +47,7 @@ pub(super) fn load_sealed(
 
 fn load_with(main: &Path, folder: PathBuf, globals: Option<&str>, given: Given, diags: &mut Diags) -> Conf {
     let mut loader = Loader {
-        conf: Conf::default(),
+        conf: Conf { folder: folder.clone(), ..Conf::default() },
         conf_prefix: folder,
         diags: Diags::new(),
         known: HashMap::new(),

@@ -47,6 +47,15 @@ impl Address<'_> {
     }
 }
 
+/// The scheme's own port of an `http://` or `https://` URL, and what follows the scheme.
+pub fn http_url(url: &[u8]) -> Option<(u16, &[u8])> {
+    let after = |scheme: &[u8]| {
+        let (start, rest) = url.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    };
+    after(b"http://").map(|rest| (80, rest)).or_else(|| after(b"https://").map(|rest| (443, rest)))
+}
+
 /// Why a text is no address, in nginx's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {

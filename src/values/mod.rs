@@ -17,7 +17,7 @@ mod size;
 mod template;
 mod time;
 
-pub use address::{Address, AddressError, Host, listen, server, url};
+pub use address::{Address, AddressError, Host, http_url, listen, server, url};
 pub use cidr::{Cidr, cidr};
 pub use cookie_date::{cookie_date, push_cookie_date, push_full_cookie_date};
 pub use date::Civil;

@@ -66,24 +66,14 @@ impl Trust {
     /// Whether the first of `chain` is trusted, with the help of the others. What is wrong is what OpenSSL finds last when
     /// it is told to go on, as nginx tells it.
     pub fn verify(&self, chain: &[Certificate], purpose: Purpose) -> Result<(), Unverified> {
-        let Err(first) = self.check(chain, purpose, self.depth, false) else { return Ok(()) };
-        // The library does not tell a chain that is too long from one whose end is unknown.
-        if self.check(chain, purpose, c_int::MAX, false).is_ok() {
-            return Err(Unverified(lc::X509_V_ERR_CERT_CHAIN_TOO_LONG));
-        }
-        match self.check(chain, purpose, self.depth, true) {
+        let Err(first) = self.check(chain, purpose, false) else { return Ok(()) };
+        match self.check(chain, purpose, true) {
             Err(Unverified(last)) if last != lc::X509_V_OK => Err(Unverified(last)),
             _ => Err(first),
         }
     }
 
-    fn check(
-        &self,
-        chain: &[Certificate],
-        purpose: Purpose,
-        depth: c_int,
-        go_on: bool,
-    ) -> Result<(), Unverified> {
+    fn check(&self, chain: &[Certificate], purpose: Purpose, go_on: bool) -> Result<(), Unverified> {
         let failed = Err(Unverified(lc::X509_V_ERR_UNSPECIFIED));
         let Some(leaf) = chain.first() else { return failed };
         let name = if purpose == Purpose::Client { c"ssl_client" } else { c"ssl_server" };
@@ -106,7 +96,7 @@ impl Trust {
                 == 1
                 && lc::X509_STORE_CTX_set_default(context, name.as_ptr()) == 1;
             let verdict = if ready {
-                lc::X509_VERIFY_PARAM_set_depth(lc::X509_STORE_CTX_get0_param(context), depth);
+                lc::X509_VERIFY_PARAM_set_depth(lc::X509_STORE_CTX_get0_param(context), self.depth);
                 if go_on {
                     lc::X509_STORE_CTX_set_verify_cb(context, Some(carry_on));
                 }
