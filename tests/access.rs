@@ -66,3 +66,92 @@ fn the_clients_address_is_what_a_trusted_proxy_says_as_in_nginx() {
         list.iter().map(|(port, bytes)| Exchange { port: *port, bytes }).collect();
     same("real addresses", &conf, &[("html/index.html", b"in\n")], &exchanges);
 }
+
+/// Every line's password is `secret`.
+const USERS: &str = "# people\n\
+    plain:{PLAIN}secret\n\
+    sha:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n\
+    ssha:{SSHA}gVK8WC9YyFT1gMsQHTGCgT3sSv5zYWx0\n\
+    apr1:$apr1$salt12$1MGLrBFoYvm1I9iC8.6tH/:a comment\n\
+    \n\
+    md5:$1$saltsalt$9xy1btjgzLYfb7hivXtC//\n\
+    sha256:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA\n\
+    sha512:$6$rounds=1000$saltsalt$LAV5VE5Y7w1d73x1mFNspYWUpazfmwv2SoepNXNKJ/otop/Zok96Hr8Q13LEv0DRY/x8v0/crpIjl8NJSAqXV/\r\n\
+    bcrypt:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n\
+    yescrypt:$y$j75$saltsalt$0gBD67sgmJgRX3RZ6wHHO7sHimQEWGCWN85o4Twogh2\n\
+    des:abNANd1rDfiNc\n\
+    clear:secret\n\
+    empty:\n\
+    odd:$9$what$is\n\
+    last:{PLAIN}secret";
+
+#[test]
+fn passwords_are_asked_for_and_known_as_in_nginx() {
+    use base64::Engine as _;
+    let conf = "pid p.pid; error_log error.log;\nevents { }\nhttp { access_log off; auth_basic_user_file users;\n\
+        add_header X-User \"<$remote_user>\" always;\n\
+        map $arg_realm $realm { default $arg_realm; none off; }\n\
+        server { listen 127.0.0.1:%%8080%%; root html;\n\
+          location / { auth_basic closed; alias %%DIR%%/html/; }\n\
+          location /open/ { alias %%DIR%%/html/; }\n\
+          location /inner/ { auth_basic closed; alias %%DIR%%/html/; location /inner/open/ { auth_basic off; alias %%DIR%%/html/; } }\n\
+          location /realm/ { auth_basic \"in $realm\"; alias %%DIR%%/html/; }\n\
+          location /var/ { auth_basic $realm; auth_basic_user_file %%DIR%%/$arg_file; alias %%DIR%%/html/; }\n\
+          location /page/ { auth_basic closed; error_page 401 /sorry; alias %%DIR%%/html/; }\n\
+          location /sorry { return 401 \"sorry $remote_user\"; }\n\
+          location /any-out/ { satisfy any; deny all; auth_basic closed; alias %%DIR%%/html/; }\n\
+          location /any-in/ { satisfy any; allow all; auth_basic closed; alias %%DIR%%/html/; }\n\
+          location /any-silent/ { satisfy any; deny 10.0.0.1; auth_basic closed; alias %%DIR%%/html/; }\n\
+          location /any-denied/ { satisfy any; deny all; alias %%DIR%%/html/; }\n\
+          location /all-out/ { deny all; auth_basic closed; alias %%DIR%%/html/; }\n\
+          location /methods/ { limit_except POST { auth_basic closed; } alias %%DIR%%/html/; } } }\n";
+    let base = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let mut list = Vec::new();
+    let mut ask = |path: &str, field: String| {
+        list.push(
+            format!("GET /{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{field}\r\n").into_bytes(),
+        );
+    };
+    for user in USERS.lines().filter_map(|l| l.split(':').next()).chain(["nobody", "# people", "Plain"]) {
+        for password in ["secret", "Secret", ""] {
+            ask("", format!("Authorization: Basic {}\r\n", base(&format!("{user}:{password}"))));
+        }
+    }
+    let right = format!("Authorization: basic   {}\r\n", base("plain:secret"));
+    for field in [
+        String::new(),
+        right.clone(),
+        "Authorization: Basic\r\n".into(),
+        "Authorization: Basic ???\r\n".into(),
+        "Authorization: Bearer x\r\n".into(),
+        format!("Authorization: Basic {}\r\n", base("plain")),
+        format!("Authorization: Basic {}\r\n", base(":secret")),
+        format!("Authorization: Basic {}\r\n", base("plain:secret:more")),
+        format!("Authorization: Basic {}\r\n", base("plain:secret\0more")),
+        format!("Authorization: Basic {}\r\n", base("sha:secret").trim_end_matches('=')),
+    ] {
+        for path in [
+            "",
+            "open/",
+            "inner/",
+            "inner/open/",
+            "realm/?realm=x",
+            "realm/?realm=none",
+            "var/?realm=none",
+            "var/?realm=x&file=users",
+            "var/?realm=x&file=nowhere",
+            "var/?realm=x&file=html",
+            "page/",
+            "any-out/",
+            "any-in/",
+            "any-silent/",
+            "any-denied/",
+            "all-out/",
+            "methods/",
+        ] {
+            ask(path, field.clone());
+        }
+    }
+    let exchanges: Vec<Exchange<'_>> = list.iter().map(|bytes| Exchange { port: 8080, bytes }).collect();
+    same("passwords", conf, &[("html/index.html", b"in\n"), ("users", USERS.as_bytes())], &exchanges);
+}

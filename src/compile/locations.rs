@@ -81,7 +81,9 @@ impl Effective {
             inner.set = None;
         }
         if let Some(gate) = &level.gate {
-            inner.gate = Rc::new((**gate).clone());
+            let mut gate = (**gate).clone();
+            gate.inherit(&self.gate);
+            inner.gate = Rc::new(gate);
             inner.set = None;
         }
         if let Some(real_ip) = &level.real_ip {
@@ -370,6 +372,16 @@ impl<'a> Builder<'a> {
         if root.alias { Root::Alias { path, replaces: root.replaces } } else { Root::Root(path) }
     }
 
+    /// `auth_basic` where it is on; nginx asks nobody without a file.
+    fn basic(&mut self, gate: &Gate) -> Option<Box<plan::BasicAuth>> {
+        let realm = gate.realm().filter(|r| r.as_plain() != Some(b"off"))?;
+        let users = gate.users()?;
+        Some(Box::new(plan::BasicAuth {
+            realm: self.names.template(&realm),
+            users: self.names.template(&users),
+        }))
+    }
+
     fn loc_set(&mut self, at: &Effective, named: &Named) -> LocSet {
         let core = at.core.clone();
         let (keepalive_timeout, keepalive_header) = core.keepalive();
@@ -382,6 +394,9 @@ impl<'a> Builder<'a> {
         LocSet {
             internal: core.internal(),
             gate: at.gate.rules(),
+            basic: self.basic(&at.gate),
+            satisfy_any: at.gate.satisfy_any(),
+            auth_delay: at.gate.auth_delay(),
             real_ip: Some(at.real_ip.from()).filter(|from| !from.is_empty()).map(|from| plan::RealIp {
                 from,
                 field: at.real_ip.field(),

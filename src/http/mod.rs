@@ -5,6 +5,7 @@
 
 mod access;
 mod attempt;
+mod basic;
 pub mod body;
 mod browser;
 mod captures;

@@ -278,7 +278,7 @@ async fn location_phase(req: &mut Request, conn: &mut ServerConn, thread: &Threa
         }
     }
     realip::apply(req);
-    if let Some(status) = gate::refused(req, thread) {
+    if let Some(status) = gate::refused(req, conn, thread).await {
         return Next::Status(status);
     }
     let Some(location) = plan.locations.get(req.loc.ix()) else { return Next::Status(500) };

@@ -290,17 +290,7 @@ impl Request {
 
     /// The name in `Authorization: Basic`.
     fn remote_user(&self, out: &mut Vec<u8>) -> bool {
-        use base64::Engine as _;
-        let decode = || {
-            let (scheme, rest) = self.head.get(KnownField::Authorization)?.split_at_checked(6)?;
-            if !scheme.eq_ignore_ascii_case(b"basic ") {
-                return None;
-            }
-            let decoded = base64::engine::general_purpose::STANDARD.decode(rest.trim_ascii()).ok()?;
-            let colon = memchr::memchr(b':', &decoded)?;
-            decoded.get(..colon).filter(|u| !u.is_empty()).map(<[u8]>::to_vec)
-        };
-        put(decode().as_deref(), out)
+        put(super::basic::credentials(self).as_ref().map(super::basic::Credentials::user), out)
     }
 
     fn upstream_cookie(&self, name: &[u8], out: &mut Vec<u8>) -> bool {

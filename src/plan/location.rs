@@ -76,6 +76,12 @@ pub struct LocSet {
     pub internal: bool,
     /// `allow` and `deny`, in order.
     pub gate: Vec<GateRule>,
+    /// `auth_basic` and its file; `None`: off.
+    pub basic: Option<Box<BasicAuth>>,
+    /// `satisfy any`: one of the checks will do.
+    pub satisfy_any: bool,
+    /// `auth_delay`: how long an answer of 401 waits.
+    pub auth_delay: Duration,
     /// `set_real_ip_from` and its kin.
     pub real_ip: Option<RealIp>,
     pub root: Root,
@@ -333,6 +339,15 @@ pub enum LogEscape {
 pub struct GateRule {
     pub allow: bool,
     pub who: Who,
+}
+
+/// `auth_basic`
+#[derive(Debug, Clone)]
+pub struct BasicAuth {
+    /// When it comes to `off`, nobody is asked.
+    pub realm: Template,
+    /// `auth_basic_user_file`
+    pub users: Template,
 }
 
 /// Whom a rule speaks of.

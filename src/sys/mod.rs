@@ -2,6 +2,7 @@
 //! May use: nothing of tenrec. The only room with unsafe code and libc.
 //! Never touches: configuration, logs, anything of a request.
 
+mod crypt;
 mod errno;
 mod file;
 mod glob;
@@ -14,6 +15,7 @@ mod time;
 mod user;
 pub mod x509;
 
+pub use crypt::crypt;
 pub use errno::{EADDRINUSE, ECONNABORTED, EEXIST, EMFILE, ENFILE, err_text, errno_text};
 pub use file::{
     close_on_exec, is_closed, is_terminal, memory_file, move_onto, null_stdio, open_append, read_byte,
