@@ -347,3 +347,18 @@ fn the_answers_of_a_front_under_an_address_with_a_wrong_host_are_the_defaults() 
         Some(&b"200"[..])
     );
 }
+
+#[test]
+fn an_answer_that_another_peer_is_asked_for_leaves_its_connection_kept_when_it_has_no_body() {
+    let empty = Origin::sends("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", true);
+    let full = Origin::sends("HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\nx", true);
+    let fine = Origin::says("fine");
+    for (first, connections) in [(&empty, 1), (&full, 3)] {
+        let servers = format!("server {}; server {} backup;", first.addr(), fine.addr());
+        let daemon = front(&servers, "proxy_next_upstream http_404; proxy_http_version 1.1;");
+        for _ in 0..3 {
+            assert_eq!(get(daemon.port(8080), "/").text(), "fine");
+        }
+        assert_eq!((first.seen().len(), first.connections()), (3, connections));
+    }
+}

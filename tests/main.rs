@@ -43,6 +43,7 @@ mod requests;
 mod resolver;
 mod rewrite;
 mod seeds;
+mod serving;
 mod sessions;
 mod sticky_ng;
 mod stores;

@@ -90,8 +90,8 @@ pub enum Opened {
     Other,
     /// It has, and nobody with our keys wrote it for this upstream.
     Forged,
-    /// It is genuine, and its peer is no more.
-    Gone,
+    /// It is genuine, and its peer is no more. The times are those of [`Self::Peer`].
+    Gone { last: i64, first: i64 },
     Peer {
         id: PeerId,
         /// When it was written, and when the session began; seconds since 1970.
@@ -130,7 +130,8 @@ impl Seal {
         let tag = pin.tag();
         let Some(&(key, id)) = self.tags.get(&tag) else {
             let genuine = self.scopes.iter().any(|s| s.verify(&pin));
-            return if genuine { Opened::Gone } else { Opened::Forged };
+            let gone = Opened::Gone { last: pin.last(), first: pin.first() };
+            return if genuine { gone } else { Opened::Forged };
         };
         if !self.scopes.get(key).is_some_and(|s| s.verify(&pin)) {
             return Opened::Forged;

@@ -67,16 +67,24 @@ impl<'a> Exchange<'a> {
         self.end_attempt(Some(&link), status);
         self.learn(peer, Moment::End);
         choice.finish(Ending::Done, self.req.attempts.last());
-        if let (Some(upstream), Some(of), Some(peer)) = (self.upstream, self.of, peer)
-            && self.out.sent_all
-            && link.is_reusable()
-            && !self.thread.draining()
-        {
-            let tls = self.secure.as_ref().map(|s| &s.who);
-            self.mine.keep(upstream, of, peer, self.req.loc, tls, link);
-        } else if link.has_excess() && self.out.sent_all && status != 101 {
+        let Err(link) = self.keep(link, peer) else { return };
+        if link.has_excess() && self.out.sent_all && status != 101 {
             let text = "upstream sent more data than specified in \"Content-Length\" header";
             self.log(Severity::Warn, Action::ReadingBody, format_args!("{text}"));
+        }
+    }
+
+    /// Keeps the connection for another exchange; `Err`: it cannot serve one.
+    pub(super) fn keep(&self, link: Box<ClientConn>, peer: Option<PeerId>) -> Result<(), Box<ClientConn>> {
+        match (self.upstream, self.of, peer) {
+            (Some(upstream), Some(of), Some(peer))
+                if self.out.sent_all && link.is_reusable() && !self.thread.draining() =>
+            {
+                let tls = self.secure.as_ref().map(|s| &s.who);
+                self.mine.keep(upstream, of, peer, self.req.loc, tls, link);
+                Ok(())
+            }
+            _ => Err(link),
         }
     }
 

@@ -256,8 +256,11 @@ impl<'a> Exchange<'a> {
             }
         };
         self.end_attempt(link.as_deref(), fault.status());
-        drop(link);
         let ending = if fault.blames_peer() { Ending::Failed } else { Ending::Next };
+        if let Some(link) = link.filter(|_| ending == Ending::Next) {
+            // Nothing is wrong with it, if no body follows.
+            let _ = self.keep(link, peer);
+        }
         if choice.finish(ending, self.req.attempts.last()) {
             let action = self.out.action;
             self.log(Severity::Warn, action, format_args!("upstream server temporarily disabled"));

@@ -24,7 +24,8 @@ pub(super) fn ours(upstream: &Upstream, pins: &Pins, value: &[u8], now: i64) -> 
         Some(seal) => match seal.open(value) {
             Opened::Other => Found::Foreign,
             Opened::Forged => Found::Forged,
-            Opened::Gone => Found::Unknown,
+            Opened::Gone { last, first } if too_old(pins, now, last, first) => Found::Expired,
+            Opened::Gone { first, .. } => Found::Unknown(Some(first)),
             Opened::Peer { id, last, first, current } => {
                 if too_old(pins, now, last, first) {
                     return Found::Expired;
@@ -36,7 +37,7 @@ pub(super) fn ours(upstream: &Upstream, pins: &Pins, value: &[u8], now: i64) -> 
             }
         },
     };
-    if found == Found::Unknown && pins.preserve { Found::Foreign } else { found }
+    if matches!(found, Found::Unknown(_)) && pins.preserve { Found::Foreign } else { found }
 }
 
 /// `SID`, `SID|LAST|FIRST`, the SID of a peer that is or that was.
@@ -48,7 +49,7 @@ fn unsigned(upstream: &Upstream, pins: &Pins, value: &[u8], now: i64) -> Found {
     let Some((bare, last, first)) = dated(value) else {
         // Issued before there was a limit: the session begins anew, on its peer. Of anything else without dates
         // nobody can tell whose it is.
-        let none = if timed { Found::Nothing } else { Found::Unknown };
+        let none = if timed { Found::Nothing } else { Found::Unknown(None) };
         return match sid(value, None) {
             Some(Found::Peer { id, backup, first, renew }) => {
                 Found::Peer { id, backup, first, renew: renew || timed }
@@ -57,7 +58,7 @@ fn unsigned(upstream: &Upstream, pins: &Pins, value: &[u8], now: i64) -> Found {
         };
     };
     if !timed {
-        return sid(value, None).or_else(|| sid(bare, None)).unwrap_or(Found::Unknown);
+        return sid(value, None).or_else(|| sid(bare, None)).unwrap_or(Found::Unknown(None));
     }
     if bare.is_empty() {
         Found::Nothing
@@ -68,7 +69,7 @@ fn unsigned(upstream: &Upstream, pins: &Pins, value: &[u8], now: i64) -> Found {
             Some(Found::Peer { id, backup, first, renew }) => {
                 Found::Peer { id, backup, first, renew: renew || is_due(upstream, pins, now, last) }
             }
-            _ => Found::Unknown,
+            _ => Found::Unknown(Some(first)),
         }
     }
 }

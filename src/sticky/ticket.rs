@@ -2,7 +2,8 @@
 
 use super::cookie::{pairs, unquoted};
 use super::pinned::{accepted, ours};
-use crate::plan::{PeerId, SessionSticky, Sticky, StickyMode, Upstream};
+use crate::plan::{PeerId, SessionSticky, Sticky, StickyCookie, StickyMode, StickyNg, Upstream};
+use crate::vars::cookie;
 
 /// How far ahead of our clock a date may be, seconds.
 const AHEAD: i64 = 86_400;
@@ -22,8 +23,8 @@ pub(super) enum Found {
     Nothing,
     /// `sticky_bypass`: nothing was read.
     Bypassed,
-    /// The value means no peer that there is.
-    Unknown,
+    /// The value means no peer that there is; when the session began, where it says so.
+    Unknown(Option<i64>),
     /// The same, and it was not ours to begin with: not signed, or the application's own (`preserve`).
     Foreign,
     /// It looks signed, and is not with our keys for this upstream.
@@ -123,7 +124,7 @@ impl Ticket {
 
     /// `fallback=off` and a value that means no peer: 502, and the answer takes the cookie back ([`super::expire`]).
     pub fn refused(&self) -> bool {
-        self.strict && self.found == Found::Unknown
+        self.strict && matches!(self.found, Found::Unknown(_))
     }
 
     /// `peer` is the one that was used at last, `None`: there was none; `own` the verdict on the session's.
@@ -132,7 +133,7 @@ impl Ticket {
             Found::Off => Status::Off,
             Found::Nothing => Status::New,
             Found::Bypassed => Status::Bypassed,
-            Found::Unknown | Found::Foreign => Status::Unknown,
+            Found::Unknown(_) | Found::Foreign => Status::Unknown,
             Found::Forged => Status::Forged,
             Found::Expired => Status::Expired,
             Found::Peer { id, backup, .. } => match (peer, own) {
@@ -152,14 +153,15 @@ impl Ticket {
     /// When the session began, where the cookie says so.
     pub fn first_seen(&self) -> Option<i64> {
         match self.found {
-            Found::Peer { first, .. } => first,
+            Found::Peer { first, .. } | Found::Unknown(first) => first,
             _ => None,
         }
     }
 }
 
-/// Reads the session out of the request's `Cookie` lines. A name is compared whole; of several cookies with the name
-/// the first that means a peer counts, and when none does, the first that is not empty.
+/// Reads the session out of the request's `Cookie` lines. Of several cookies with the name, which is compared whole, the
+/// first that means a peer counts, and when none does, the first that is not empty. `sticky cookie` and
+/// nginx-sticky-module-ng's `sticky` take what `$cookie_NAME` is, unless something of ours ([`crate::plan::Pins`]) is asked for.
 pub fn read<'l, I>(upstream: &Upstream, lines: I, now: i64) -> Ticket
 where
     I: IntoIterator<Item = &'l [u8]> + Clone,
@@ -173,6 +175,15 @@ where
         Sticky::Route(_) | Sticky::Learn(_) => return Ticket { found: Found::Nothing, strict: false },
     };
     let pins = upstream.pins.as_deref();
+    if pins.is_none()
+        && let Sticky::Cookie(StickyCookie { name, .. }) | Sticky::Ng(StickyNg { name, .. }) = sticky
+    {
+        let found = match lines.into_iter().find_map(|line| cookie(line, name)) {
+            None | Some([]) => Found::Nothing,
+            Some(value) => known(upstream, value, None).unwrap_or(Found::Unknown(None)),
+        };
+        return Ticket { found, strict: false };
+    }
     let mut found = Found::Nothing;
     for pair in lines.clone().into_iter().flat_map(pairs) {
         let same = match sticky {
@@ -185,7 +196,7 @@ where
             _ if value.is_empty() => Found::Nothing,
             _ if let Some(pins) = pins => ours(upstream, pins, value, now),
             Sticky::Tengine(s) => session(upstream, s, value, now),
-            _ => known(upstream, value, None).unwrap_or(Found::Unknown),
+            _ => known(upstream, value, None).unwrap_or(Found::Unknown(None)),
         };
         if let Found::Peer { .. } = one {
             found = one;
@@ -210,8 +221,8 @@ pub fn named(upstream: &Upstream, sid: &[u8]) -> Ticket {
         [] => Found::Nothing,
         sid => match (known(upstream, sid, None), &upstream.pins) {
             (Some(found), _) => found,
-            (None, Some(pins)) => pins.aliases.get(sid).map_or(Found::Unknown, |id| renewed(*id, None)),
-            (None, None) => Found::Unknown,
+            (None, Some(pins)) => pins.aliases.get(sid).map_or(Found::Unknown(None), |id| renewed(*id, None)),
+            (None, None) => Found::Unknown(None),
         },
     };
     Ticket { found, strict: false }
@@ -233,26 +244,29 @@ pub(super) fn session(upstream: &Upstream, s: &SessionSticky, value: &[u8], now:
         // Without a `~` it is the backend's own cookie, from before sessions were kept.
         return match memchr::memchr(b'~', value) {
             None | Some(0) => Found::Nothing,
-            Some(i) => known(upstream, &value[..i], None).unwrap_or(Found::Unknown),
+            Some(i) => known(upstream, &value[..i], None).unwrap_or(Found::Unknown(None)),
         };
     }
     let timed = s.mode == StickyMode::Insert && (s.maxidle.is_some() || s.maxlife.is_some());
     let Some((sid, last, first)) = dated(value) else {
         // Issued before `maxidle` or `maxlife` was set: the session begins anew, on its peer. Anything else without
         // dates is no session of ours.
-        let none = if timed { Found::Nothing } else { Found::Unknown };
+        let none = if timed { Found::Nothing } else { Found::Unknown(None) };
         return known(upstream, value, None).unwrap_or(none);
     };
     if !timed {
         // An `id=` may look like this; otherwise the dates are from before `maxidle` and `maxlife` were taken away.
-        return known(upstream, value, None).or_else(|| known(upstream, sid, None)).unwrap_or(Found::Unknown);
+        return known(upstream, value, None)
+            .or_else(|| known(upstream, sid, None))
+            .unwrap_or(Found::Unknown(None));
     }
     if sid.is_empty() {
         Found::Nothing
     } else if over(now, last, s.maxidle) || over(now, first, s.maxlife) {
         Found::Expired
     } else {
-        known(upstream, sid, Some(first)).unwrap_or(Found::Unknown)
+        // The session goes on with another peer: its life does not begin anew.
+        known(upstream, sid, Some(first)).unwrap_or(Found::Unknown(Some(first)))
     }
 }
 

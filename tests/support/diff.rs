@@ -88,7 +88,7 @@ fn unpacked(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A chunked answer with its body in one chunk: where a sender cuts is its own affair.
-fn unchunked(bytes: &[u8]) -> Vec<u8> {
+pub fn unchunked(bytes: &[u8]) -> Vec<u8> {
     let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|i| i + 4) else {
         return bytes.to_vec();
     };

@@ -109,6 +109,33 @@ fn nginx_s_names_have_no_case() {
 }
 
 #[test]
+fn of_nginx_s_cookies_the_first_of_the_name_counts_as_it_stands() {
+    let up = upstream(&["127.0.0.1:18101", "127.0.0.1:18102"], Sticky::Cookie(cookie_insert()));
+    let ask = |line: &str| pin(&up, &line.replace('A', SID1).replace('B', SID2));
+    assert_eq!(ask("srv_id=A; srv_id=B"), Some(1));
+    assert_eq!(ask("srv_id=x; srv_id=B"), None);
+    assert_eq!(ask("srv_id=; srv_id=B"), None);
+    assert_eq!(ask("xsrv_id=A; srv_id  =  B"), Some(2));
+    assert_eq!(ask("srv_id=B ; a"), None, "blanks behind it are of the value");
+    assert_eq!(ask("srv_id=\"B\""), None);
+    let mut asked = up.clone();
+    asked.pins = Some(Box::default());
+    let line = format!("srv_id=x; srv_id={SID2} ; a");
+    assert_eq!(pin(&asked, &line), Some(2), "with something of ours any that means a peer");
+}
+
+#[test]
+fn a_session_of_a_peer_that_is_gone_goes_on_in_the_life_that_it_has() {
+    let up = tengine(|s| (s.maxidle, s.maxlife) = (Some(60), Some(600)));
+    let ticket = ask(&up, &[&format!("route=dead|{}|{}", NOW - 5, NOW - 500)]);
+    assert_eq!((ticket.pin(), ticket.first_seen()), (None, Some(NOW - 500)));
+    let mut value = Vec::new();
+    assert!(Answer::new(&up, &ticket, PeerId(0), 200, true, NOW).issue(|_, _| {}, &mut value));
+    let text = format!("route={SID1}|{NOW}|{}; Path=/", NOW - 500);
+    assert_eq!(String::from_utf8(value).unwrap(), text);
+}
+
+#[test]
 fn the_status_tells_what_became_of_the_session() {
     let up = tengine(|_| {});
     let line = format!("route={SID1}");
