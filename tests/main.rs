@@ -26,6 +26,8 @@ mod full_disk;
 mod grammar;
 mod gzip;
 mod h2;
+mod h2_connections;
+mod h2_limits;
 mod health;
 mod health_sessions;
 mod learned;

@@ -21,7 +21,7 @@ use super::conn::{self, Count};
 use crate::diag::Severity;
 use crate::http::{Request, ThreadState};
 use crate::rt::{Timeout, clock};
-use crate::wire::h2::{Aborted, Answer, AnswerBody, Answering, H2Stream, Io};
+use crate::wire::h2::{Aborted, Answer, AnswerBody, Answering, H2Stream, Io, StreamTask};
 use crate::wire::{Limits, ServerConn, Stream};
 
 /// How long a client has to take GOAWAY once no request is left. What it sends before it knows is still served.
@@ -33,6 +33,8 @@ const MAX_WINDOW: u32 = (1 << 31) - 1;
 const SEND_BUFFER: usize = 64 * 1024;
 /// What frames may take beyond their content before it is a flood, as nginx has it.
 const FLOOD: u64 = 1 << 20;
+/// Bytes of a head beyond what is allowed that are still read.
+const LIST_SLACK: usize = 16 * 1024;
 /// Requests that are kept for the next streams of a connection.
 const SPARE: usize = 16;
 
@@ -57,6 +59,8 @@ struct Link {
     /// What was received and sent but for frames.
     payload: Cell<u64>,
     driver: RefCell<Option<Waker>>,
+    /// The answer of the stream that has just begun.
+    begun: Cell<Option<Answer>>,
 }
 
 impl Link {
@@ -98,6 +102,7 @@ impl Link {
                 link.wake();
             }
         };
+        self.begun.set(Some(answer.clone()));
         Task { work: Some(Box::pin(work)), answer, stream: Some(Open::new(self)) }
     }
 
@@ -195,15 +200,13 @@ impl Drop for Task {
     }
 }
 
-/// Puts hyper's streams among the thread's tasks.
-#[derive(Debug, Clone, Copy)]
-struct Local;
+/// Puts hyper's streams among the thread's tasks. What it is given right after a request began is that one's.
+#[derive(Clone)]
+struct Local(Rc<Link>);
 
 impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
+        tokio::task::spawn_local(StreamTask::new(future, self.0.begun.take()));
     }
 }
 
@@ -241,10 +244,11 @@ pub(super) async fn serve(stream: Stream, early: Vec<u8>, req: Request, serving:
         received,
         payload: Cell::new(0),
         driver: RefCell::default(),
+        begun: Cell::default(),
     });
     let streams = Rc::clone(&link);
     let service = service_fn(move |request| streams.begin(request));
-    let mut conn = Box::pin(builder(&settings, &limits).serve_connection(io, service));
+    let mut conn = Box::pin(builder(&settings, &limits, &link).serve_connection(io, service));
     let thread = &*serving.http;
     let end = drive(conn.as_mut(), &link, thread, keepalive, send).await;
     // The requests of a connection that is gone see it, and end.
@@ -260,12 +264,13 @@ pub(super) async fn serve(stream: Stream, early: Vec<u8>, req: Request, serving:
     .await;
 }
 
-fn builder(settings: &crate::plan::Http2, limits: &Limits) -> http2::Builder<Local> {
+fn builder(settings: &crate::plan::Http2, limits: &Limits, link: &Rc<Link>) -> http2::Builder<Local> {
     let (count, size) = limits.large_buffers;
     // hyper counts 32 bytes for each field beside its text (RFC 9113, section 6.5.2), nginx the text alone.
-    let list = count.saturating_mul(size).saturating_add(limits.max_headers.min(1000) * 32);
+    // What is a little more than nginx allows still comes up to here, and is refused in its words.
+    let list = count.saturating_mul(size).saturating_add(limits.max_headers.min(1000) * 32 + LIST_SLACK);
     let resets = settings.streams.max(100) as usize;
-    let mut builder = http2::Builder::new(Local);
+    let mut builder = http2::Builder::new(Local(Rc::clone(link)));
     builder
         .initial_stream_window_size(settings.preread.clamp(LEAST_WINDOW, MAX_WINDOW))
         .initial_connection_window_size(MAX_WINDOW)
@@ -348,7 +353,12 @@ fn report(end: &End, req: &Request, thread: &ThreadState) {
         End::Over(Ok(())) | End::Idle => {}
         End::Over(Err(e)) => {
             let why = std::error::Error::source(e).map_or_else(|| e.to_string(), ToString::to_string);
-            info(format_args!("http2 connection failed ({why})"));
+            // Streams that are reset, or refused, one after the other.
+            if why.contains("excessive load") {
+                info(format_args!("http2 flood detected"));
+            } else {
+                info(format_args!("http2 connection failed ({why})"));
+            }
         }
         End::Flood => info(format_args!("http2 flood detected")),
         End::Stalled => info(format_args!("client timed out (110: Connection timed out)")),

@@ -39,6 +39,8 @@ struct Cell {
     request: Option<Waker>,
     /// hyper waits for more.
     hyper: Option<Waker>,
+    /// hyper's task, which may wait for the client's window and not look here.
+    task: Option<Waker>,
 }
 
 /// The request's end, and what both have in common.
@@ -56,6 +58,7 @@ impl Default for Answer {
             chunk: 8 << 10,
             request: None,
             hyper: None,
+            task: None,
         })))
     }
 }
@@ -107,6 +110,9 @@ impl Answer {
     pub fn end(&self, whole: bool) {
         let mut cell = self.0.borrow_mut();
         cell.end = if whole { End::Whole } else { End::Aborted };
+        if !whole {
+            wake(&mut cell.task);
+        }
         wake(&mut cell.hyper);
     }
 
@@ -120,6 +126,42 @@ impl Answer {
         let mut cell = self.0.borrow_mut();
         cell.gone = true;
         wake(&mut cell.request);
+    }
+}
+
+/// hyper's task for a stream. An answer that is given up ends it although the client's window is shut: letting go of a
+/// stream resets it.
+#[derive(Debug)]
+pub struct StreamTask<F> {
+    inner: Option<Pin<Box<F>>>,
+    answer: Option<Answer>,
+}
+
+impl<F> StreamTask<F> {
+    pub fn new(inner: F, answer: Option<Answer>) -> Self {
+        Self { inner: Some(Box::pin(inner)), answer }
+    }
+}
+
+impl<F: Future> Future for StreamTask<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(()) };
+        if inner.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let Some(answer) = &self.answer else { return Poll::Pending };
+        let mut cell = answer.0.borrow_mut();
+        if cell.end == End::Aborted {
+            drop(cell);
+            self.inner = None;
+            return Poll::Ready(());
+        }
+        if !cell.task.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+            cell.task = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }
 
