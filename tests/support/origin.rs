@@ -150,7 +150,7 @@ fn serve(mut stream: TcpStream, connection: usize, seen: &Mutex<Vec<Received>>, 
     }
 }
 
-fn read_request(stream: &mut TcpStream, buf: &mut Vec<u8>) -> Option<Received> {
+pub(super) fn read_request(stream: &mut impl Read, buf: &mut Vec<u8>) -> Option<Received> {
     let end = loop {
         if let Some(i) = buf.windows(4).position(|w| w == b"\r\n\r\n") {
             break i + 4;
@@ -182,7 +182,7 @@ fn read_request(stream: &mut TcpStream, buf: &mut Vec<u8>) -> Option<Received> {
     Some(received)
 }
 
-fn read_line(stream: &mut TcpStream, buf: &mut Vec<u8>) -> Option<String> {
+fn read_line(stream: &mut impl Read, buf: &mut Vec<u8>) -> Option<String> {
     loop {
         if let Some(i) = buf.windows(2).position(|w| w == b"\r\n") {
             let line = String::from_utf8_lossy(&buf[..i]).into_owned();
@@ -193,7 +193,7 @@ fn read_line(stream: &mut TcpStream, buf: &mut Vec<u8>) -> Option<String> {
     }
 }
 
-fn fill(stream: &mut TcpStream, buf: &mut Vec<u8>) -> Option<()> {
+fn fill(stream: &mut impl Read, buf: &mut Vec<u8>) -> Option<()> {
     let mut chunk = [0; 16384];
     match stream.read(&mut chunk) {
         Err(e) if e.kind() == std::io::ErrorKind::Interrupted => Some(()),

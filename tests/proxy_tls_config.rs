@@ -1,0 +1,115 @@
+//! `-t` of `proxy_ssl_*`, beside nginx, and what each level of the test looks at.
+
+use std::process::Output;
+
+use crate::differential::http;
+use crate::support::daemon::{Program, command, nginx, once, prefix};
+use crate::support::skipped;
+use crate::support::tls::fixture;
+
+/// A location with these lines, in a folder with the fixtures of certificates.
+fn conf(lines: &str) -> String {
+    http(&format!(
+        "server {{ listen 127.0.0.1:%%8080%%; location / {{ proxy_pass https://127.0.0.1:1; {lines} }} }}"
+    ))
+}
+
+fn test(program: &Program, lines: &str) -> String {
+    let certificates = format!("{}/", fixture("").display());
+    let lines = lines.replace("~/", &certificates);
+    let Output { stderr, .. } = once(program, &conf(&lines), &["-t"]);
+    let said = String::from_utf8(stderr).unwrap();
+    // The folder is another one each time.
+    said.split("/tmp/")
+        .map(|part| part.split_once('/').map_or(part, |(_, rest)| rest))
+        .collect::<Vec<_>>()
+        .join("…/")
+}
+
+const CASES: &[&str] = &[
+    "proxy_ssl_certificate nofile; proxy_ssl_certificate_key ~/client.key;",
+    "proxy_ssl_certificate ~/client.crt;",
+    "proxy_ssl_certificate_key ~/client.key;",
+    "proxy_ssl_certificate /dev/null; proxy_ssl_certificate_key ~/client.key;",
+    "proxy_ssl_certificate ~/client.key; proxy_ssl_certificate_key ~/client.key;",
+    "proxy_ssl_certificate ~/client.crt; proxy_ssl_certificate_key nofile;",
+    "proxy_ssl_certificate ~/client.crt; proxy_ssl_certificate_key ~/backend.key;",
+    "proxy_ssl_certificate ~/client.crt; proxy_ssl_certificate_key ~/client.crt;",
+    "proxy_ssl_certificate ~/client.crt; proxy_ssl_certificate_key ~/client.key;",
+    "proxy_ssl_certificate ''; proxy_ssl_certificate_key '';",
+    "proxy_ssl_certificate '';",
+    "proxy_ssl_certificate $host; proxy_ssl_certificate_key nofile;",
+    "proxy_ssl_certificate $host;",
+    "proxy_ssl_certificate data:x; proxy_ssl_certificate_key data:y;",
+    "proxy_ssl_password_file nofile;",
+    "proxy_ssl_verify on;",
+    "proxy_ssl_verify on; proxy_ssl_trusted_certificate nofile;",
+    "proxy_ssl_verify on; proxy_ssl_trusted_certificate /dev/null;",
+    "proxy_ssl_verify on; proxy_ssl_trusted_certificate ~/ca.crt; proxy_ssl_crl nofile;",
+    "proxy_ssl_verify on; proxy_ssl_trusted_certificate ~/ca.crt; proxy_ssl_crl ~/ca.crt;",
+    "proxy_ssl_verify on; proxy_ssl_trusted_certificate ~/ca.crt; proxy_ssl_crl ~/ca.crl;",
+    "proxy_ssl_verify off; proxy_ssl_trusted_certificate nofile; proxy_ssl_crl nofile;",
+    "proxy_ssl_protocols TLSv1.4;",
+    "proxy_ssl_protocols TLSv1.2 TLSv1.2;",
+    "proxy_ssl_protocols TLSv1 TLSv1.1 TLSv1.2;",
+    "proxy_ssl_verify_depth x;",
+    "proxy_ssl_verify_depth 1; proxy_ssl_verify_depth 2;",
+    "proxy_ssl_verify maybe;",
+    "proxy_ssl_name $nothing_of_the_kind;",
+];
+
+#[test]
+fn nginx_says_the_same_of_the_settings() {
+    let Some(nginx) = nginx() else {
+        return skipped("nginx_says_the_same_of_the_settings", "no nginx to compare with");
+    };
+    for lines in CASES {
+        assert_eq!(
+            test(&nginx, lines),
+            test(&Program::Tenrec, lines),
+            "{lines}: nginx (left), tenrec (right)"
+        );
+    }
+}
+
+#[test]
+fn the_cache_of_certificates_is_read_as_nginx_reads_it() {
+    for (lines, wrong) in [
+        ("proxy_ssl_certificate_cache max=0;", "invalid parameter \"max=0\""),
+        (
+            "proxy_ssl_certificate_cache valid=1s;",
+            "\"proxy_ssl_certificate_cache\" must have the \"max\" parameter",
+        ),
+        ("proxy_ssl_certificate_cache max=3 inactive=x;", "invalid parameter \"inactive=x\""),
+        ("proxy_ssl_certificate_cache off; proxy_ssl_certificate_cache off;", "directive is duplicate"),
+    ] {
+        let said = test(&Program::Tenrec, lines);
+        assert!(said.contains(wrong), "{lines}: {said}");
+    }
+    assert!(test(&Program::Tenrec, "proxy_ssl_certificate_cache off max=2;").contains("is successful"));
+}
+
+#[test]
+fn certificates_are_read_by_the_test_of_the_environment_alone() {
+    let dir = prefix(&[]);
+    let lines = "proxy_ssl_certificate gone.crt; proxy_ssl_certificate_key gone.key; proxy_ssl_password_file gone;\n\
+                 proxy_ssl_verify on; proxy_ssl_trusted_certificate gone.ca; proxy_ssl_crl gone.crl;";
+    let conf = conf(lines).replace("%%8080%%", "1");
+    std::fs::write(dir.path().join("nginx.conf"), conf).unwrap();
+    let said = |level: &str| {
+        let output = command(&Program::Tenrec, dir.path()).args(["-t", &format!("--level={level}")]).output();
+        String::from_utf8(output.unwrap().stderr).unwrap()
+    };
+    assert!(said("semantic").contains("is successful"), "{}", said("semantic"));
+    let all = said("environment");
+    assert!(
+        all.contains("gone\" failed (2: No such file") && all.contains("cannot load certificate"),
+        "{all}"
+    );
+    // What needs no file is found without one.
+    let conf = http(
+        "server { listen 127.0.0.1:1; location / { proxy_pass https://127.0.0.1:1; proxy_ssl_verify on; } }",
+    );
+    std::fs::write(dir.path().join("nginx.conf"), conf).unwrap();
+    assert!(said("semantic").contains("no proxy_ssl_trusted_certificate for proxy_ssl_verify"));
+}
