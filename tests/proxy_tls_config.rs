@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use crate::differential::http;
-use crate::support::daemon::{Program, command, nginx, once, prefix};
+use crate::support::daemon::{Program, command, nginx, nginx_is_current, once, prefix};
 use crate::support::skipped;
 use crate::support::tls::fixture;
 
@@ -63,7 +63,9 @@ fn nginx_says_the_same_of_the_settings() {
     let Some(nginx) = nginx() else {
         return skipped("nginx_says_the_same_of_the_settings", "no nginx to compare with");
     };
-    for lines in CASES {
+    // An older one knows no text in the place of a file's name, and none that is empty.
+    let current = nginx_is_current(&nginx);
+    for lines in CASES.iter().filter(|lines| current || !(lines.contains("''") || lines.contains("data:"))) {
         assert_eq!(
             test(&nginx, lines),
             test(&Program::Tenrec, lines),

@@ -120,7 +120,6 @@ fn certificates_are_judged_as_nginx_judges_them() {
 #[test]
 fn handshakes_that_fail_are_told_as_nginx_tells_them() {
     let plain = misbehaves(http_alone);
-    let closes = misbehaves(|_| {});
     let hears = misbehaves(hello);
     let resets = misbehaves(|stream| {
         hello(stream);
@@ -150,7 +149,6 @@ fn handshakes_that_fail_are_told_as_nginx_tells_them() {
                 to(greets.addr()),
                 "SSL routines::wrong version number) while SSL handshaking to upstream",
             ),
-            ("closes", to(closes.addr()), "peer closed connection in SSL handshake"),
             (
                 "hears",
                 to(hears.addr()),
