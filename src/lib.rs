@@ -25,6 +25,7 @@ pub mod lint;
 
 pub mod vars;
 
+pub mod limit;
 pub mod zone;
 
 pub mod balance;

@@ -253,7 +253,8 @@ fn at(context: Context, text: &str) -> String {
 fn value(row: &Row) -> Option<Vec<&'static str>> {
     Some(match row.kind {
         Kind::Flag => vec!["on"],
-        Kind::Number => vec!["8"],
+        // Levels go to 9, statuses begin with 400.
+        Kind::Number => vec![if row.name.ends_with("_status") { "500" } else { "8" }],
         Kind::Size | Kind::Offset => vec!["8k"],
         Kind::Msec | Kind::Sec => vec!["1s"],
         Kind::Bufs => vec!["4", "8k"],

@@ -31,6 +31,7 @@ mod h2_limits;
 mod health;
 mod health_sessions;
 mod learned;
+mod limits;
 mod lint;
 mod migrate;
 mod migrate_out;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::Builder;
 use super::proxy::Redirects;
 use crate::config::{
-    self, Access, AddHeader, Core, Encoding, ExpiresSetting, Found, Gate, Headers, Level, Location, Proxy,
-    ProxyTls, RealIp, Server, Srv, Step, Text, TryFile, sticky,
+    self, Access, AddHeader, Core, Encoding, ExpiresSetting, Found, Gate, Headers, Level, Limit, Location,
+    Proxy, ProxyTls, RealIp, Server, Srv, Step, Text, TryFile, sticky,
 };
 use crate::diag::Severity;
 use crate::plan::{
@@ -24,6 +24,7 @@ pub struct Effective {
     access: Option<Rc<Access>>,
     encoding: Rc<Encoding>,
     gate: Rc<Gate>,
+    limit: Rc<Limit>,
     real_ip: Rc<RealIp>,
     pub proxy: Rc<Proxy>,
     pub proxy_tls: Rc<ProxyTls>,
@@ -44,6 +45,7 @@ impl Effective {
             access: None,
             encoding: Rc::default(),
             gate: Rc::default(),
+            limit: Rc::default(),
             real_ip: Rc::default(),
             proxy: Rc::default(),
             proxy_tls: Rc::default(),
@@ -84,6 +86,12 @@ impl Effective {
             let mut gate = (**gate).clone();
             gate.inherit(&self.gate);
             inner.gate = Rc::new(gate);
+            inner.set = None;
+        }
+        if let Some(limit) = &level.limit {
+            let mut limit = (**limit).clone();
+            limit.inherit(&self.limit);
+            inner.limit = Rc::new(limit);
             inner.set = None;
         }
         if let Some(real_ip) = &level.real_ip {
@@ -394,6 +402,7 @@ impl<'a> Builder<'a> {
         LocSet {
             internal: core.internal(),
             gate: at.gate.rules(),
+            limits: self.limits(&at.limit),
             basic: self.basic(&at.gate),
             satisfy_any: at.gate.satisfy_any(),
             auth_delay: at.gate.auth_delay(),

@@ -6,6 +6,7 @@ pub mod certs;
 mod checks;
 mod encoding;
 mod learn;
+mod limit;
 mod listeners;
 mod load;
 mod locations;

@@ -57,6 +57,7 @@ pub fn compile(settings: &Settings, prefix: &Path, files: bool, found: &mut Foun
         b.formats();
         b.name_upstreams();
         b.names_of_servers();
+        b.limit_zones();
         locations::compile(&mut b);
         listeners::compile(&mut b);
         b.plan.parallel =

@@ -1,6 +1,7 @@
 //! The `http` block: its servers and locations, flat, so that nesting costs no stack.
 
 use super::access::Formats;
+use super::limit::LimitZone;
 use super::listen::Listen;
 use super::location::{Level, Location, limited};
 use super::names::{self, ServerName};
@@ -28,6 +29,8 @@ pub struct Http {
     pub keys: Vec<pins::KeyFile>,
     /// `map` and its like, in the order of the file.
     pub tables: Vec<Table>,
+    /// `limit_req_zone` and `limit_conn_zone`, in the order of the file.
+    pub limit_zones: Vec<LimitZone>,
     /// The `}`: where nginx stands when it joins all this.
     pub close: Option<Place>,
 }
@@ -84,6 +87,9 @@ impl Http {
                     let mut formats = std::mem::take(&mut cx.formats);
                     formats.read(cx, d);
                     cx.formats = formats;
+                }
+                name if LimitZone::knows(name) => {
+                    http.limit_zones.extend(LimitZone::read(cx, d, &http.limit_zones));
                 }
                 name if Table::knows(name) => http.tables.extend(Table::read(cx, d)),
                 name if Srv::knows(name) => http.srv.read(cx, d),

@@ -6,6 +6,7 @@ use super::cx::{Here, PassSeen, show};
 use super::encoding::Encoding;
 use super::gate::Gate;
 use super::headers::Headers;
+use super::limit::Limit;
 use super::proxy::{Pass, PassTo, Proxy};
 use super::proxy_tls::ProxyTls;
 use super::realip::RealIp;
@@ -24,6 +25,7 @@ pub struct Level {
     pub access: Option<Box<Access>>,
     pub encoding: Option<Box<Encoding>>,
     pub gate: Option<Box<Gate>>,
+    pub limit: Option<Box<Limit>>,
     pub real_ip: Option<Box<RealIp>>,
     pub proxy: Option<Box<Proxy>>,
     pub proxy_tls: Option<Box<ProxyTls>>,
@@ -46,6 +48,8 @@ impl Level {
             self.access.get_or_insert_default().read(cx, d);
         } else if Encoding::knows(name) {
             self.encoding.get_or_insert_default().read(cx, d);
+        } else if Limit::knows(name) {
+            self.limit.get_or_insert_default().read(cx, d);
         } else if Gate::knows(name) {
             self.gate.get_or_insert_default().read(cx, d);
         } else if RealIp::knows(name) {

@@ -62,8 +62,13 @@ impl Engine {
             .map_err(|e| format!("{e:?}"))?;
         let slots = Slots::private();
         let runtime = rt::runtime().map_err(why)?;
-        let serving =
-            Serving::alone(plan.clone(), State { tables, slots, names: crate::proxy::Memory::default() });
+        let state = State {
+            tables,
+            slots,
+            names: crate::proxy::Memory::default(),
+            limits: crate::limit::Zones::default(),
+        };
+        let serving = Serving::alone(plan.clone(), state);
         // Each request meets peers of its own.
         serving.proxy.close();
         Ok(Self { plan, serving, runtime })

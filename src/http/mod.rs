@@ -1,6 +1,6 @@
 //! Owns: the life of a request between its head and its answer: server, location, phases, content, error pages, the
 //! answer's head, access-log lines.
-//! May use: values, plan, vars, zone, health, wire, log, rt, sys; of balance and sticky the types that a trace names.
+//! May use: values, plan, vars, zone, limit, health, wire, log, rt, sys; of balance and sticky the types that a trace names.
 //! Never touches: peers (the driver in `server` calls `proxy`), listening sockets, the configuration's text.
 
 mod access;
@@ -18,6 +18,7 @@ mod gate;
 mod gzip;
 mod h2;
 mod host;
+mod limit;
 mod out;
 mod pages;
 mod path;
@@ -29,6 +30,7 @@ pub mod respond;
 mod route;
 mod script;
 mod slots;
+mod special;
 mod status;
 mod stored;
 mod thread;

@@ -3,11 +3,11 @@
 use super::captures::run_regex;
 use super::context::Bytes;
 use super::{
-    Event, NamedBy, Request, ThreadState, browser, checks, content, gate, host, pages, realip, respond,
-    route, script, uri,
+    Event, NamedBy, Request, ThreadState, browser, checks, content, gate, host, limit, realip, respond,
+    route, script, special, uri,
 };
 use crate::diag::Severity;
-use crate::plan::{Content, ErrorTo, LocId, LocMatch, Return};
+use crate::plan::{Content, LocId, LocMatch, Return};
 use crate::vars;
 use crate::wire::{BodyError, Framing, KnownField, Method, SendError, ServerConn, Version};
 
@@ -136,7 +136,7 @@ async fn drive(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, m
             Next::Server => server_phase(req, conn, thread).await,
             Next::Find => find_phase(req, conn, thread).await,
             Next::Location(loc) => location_phase(req, conn, thread, loc).await,
-            Next::Status(status) => special_response(req, conn, thread, status).await,
+            Next::Status(status) => special::respond(req, conn, thread, status).await,
             Next::Step(step) => return step,
         };
     }
@@ -278,6 +278,11 @@ async fn location_phase(req: &mut Request, conn: &mut ServerConn, thread: &Threa
         }
     }
     realip::apply(req);
+    if req.location().limits.is_some()
+        && let Some(status) = limit::refused(req, conn, thread).await
+    {
+        return Next::Status(status);
+    }
     if let Some(status) = gate::refused(req, conn, thread).await {
         return Next::Status(status);
     }
@@ -414,121 +419,9 @@ fn throw_away(req: &Request, conn: &mut ServerConn, thread: &ThreadState) -> Res
     }
 }
 
-fn set(place: &mut Vec<u8>, value: &[u8]) {
+pub(super) fn set(place: &mut Vec<u8>, value: &[u8]) {
     place.clear();
     place.extend_from_slice(value);
-}
-
-async fn special_response(
-    req: &mut Request,
-    conn: &mut ServerConn,
-    thread: &ThreadState,
-    status: u16,
-) -> Next {
-    req.note(|| Event::Status(status));
-    if req.head_sent {
-        // Too late for another answer: the connection ends.
-        req.keepalive = false;
-        return Next::Step(Step::Close);
-    }
-    if matches!(status, 408 | 444 | 499) {
-        // Not answered: nginx closes, and logs the status.
-        req.out.status = status;
-        return Next::Step(Step::Close);
-    }
-    req.err_status = status;
-    if matches!(status, 400 | 413 | 414 | 495..=497 | 500 | 501) {
-        req.keepalive = false;
-    }
-    if matches!(status, 400 | 495..=497) {
-        req.lingering = false;
-    }
-    req.out.content_type.clear();
-    if !req.error_page && req.uri_changes != 0 {
-        let plan = req.plan.clone();
-        let pages = plan.locations.get(req.loc.ix()).map_or(&[][..], |l| &l.error_pages);
-        if !pages.is_empty() && !req.location().recursive_error_pages {
-            req.error_page = true;
-        }
-        if let Some(page) = pages.iter().find(|p| p.status == status) {
-            return error_page(req, conn, thread, page).await;
-        }
-    }
-    builtin(req, conn, thread, status).await
-}
-
-async fn error_page(
-    req: &mut Request,
-    conn: &mut ServerConn,
-    thread: &ThreadState,
-    page: &crate::plan::ErrorPage,
-) -> Next {
-    req.note(|| Event::ErrorPage { status: page.status, code: page.overwrite });
-    if let Some(overwrite) = page.overwrite {
-        req.expect_tested |= overwrite != 0 && overwrite != 200;
-        req.err_status = overwrite;
-    }
-    let to = match &page.to {
-        ErrorTo::Named(id) => return named(req, thread, *id, b""),
-        ErrorTo::NamedMissing(name) => return missing(req, thread, name),
-        ErrorTo::Uri(template) => vars::eval_to_vec(template, req),
-    };
-    if to.first() == Some(&b'/') {
-        let (path, args) = uri::split_args(&to);
-        req.method_is_get = req.method() != Method::Head;
-        return internal_redirect(req, thread, path.to_vec(), args.to_vec());
-    }
-    if to.first() == Some(&b'@') {
-        return match req.server().named.get(&to[..]).copied() {
-            Some(id) => named(req, thread, id, &to),
-            None => missing(req, thread, &to),
-        };
-    }
-    if !matches!(page.overwrite, Some(301 | 302 | 303 | 307 | 308)) {
-        req.err_status = 302;
-    }
-    req.out.set_location(&to);
-    builtin(req, conn, thread, req.err_status).await
-}
-
-/// nginx's own page.
-async fn builtin(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState, status: u16) -> Next {
-    req.note(|| Event::Page(status));
-    req.expect_tested = true;
-    if discard(req, conn, thread).await.is_err() {
-        req.keepalive = false;
-    }
-    if matches!(status, 494..=497) {
-        req.err_status = 400;
-    }
-    let agent = req.head.get(KnownField::UserAgent).unwrap_or_default();
-    if matches!(status, 301 | 302) && req.location().msie_refresh && browser::is_msie(agent) {
-        return refresh(req, conn, thread).await;
-    }
-    let mut body = Vec::new();
-    let agent = req.head.get(KnownField::UserAgent).unwrap_or_default();
-    let pad = req.location().msie_padding && browser::wants_padding(agent);
-    if pages::page(status, req.location().server_tokens, pad, &mut body) {
-        set(&mut req.out.content_type, b"text/html");
-    }
-    req.out.content_length = Some(body.len() as u64);
-    req.out.clear_entity();
-    send(req, conn, thread, &body).await
-}
-
-/// `msie_refresh`: a page that leads on, in place of a redirect.
-async fn refresh(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) -> Next {
-    let mut body = b"<html><head><meta http-equiv=\"Refresh\" content=\"0; URL=".to_vec();
-    if let Some(location) = req.out.location.take() {
-        uri::escape_refresh(req.out.value(location), &mut body);
-        req.out.hide(location);
-    }
-    body.extend_from_slice(b"\"></head><body></body></html>\r\n");
-    req.err_status = 200;
-    set(&mut req.out.content_type, b"text/html");
-    req.out.content_length = Some(body.len() as u64);
-    req.out.clear_entity();
-    send(req, conn, thread, &body).await
 }
 
 /// Goes through the phases again with another path.

@@ -141,6 +141,12 @@ pub struct Request {
     /// The answer went out whole.
     pub completed: bool,
 
+    /// What `limit_req` and `limit_conn` said.
+    pub(super) limit_req: Option<super::limit::Limited>,
+    pub(super) limit_conn: Option<super::limit::Limited>,
+    /// The connections that the request is counted as.
+    pub(super) seats: Vec<super::limit::Seat>,
+
     /// The client takes gzip, and may be given it; `None`: nobody asked yet.
     pub(super) gzip_ok: Option<bool>,
     /// What the answer's body goes through.
@@ -210,6 +216,9 @@ impl Request {
             bytes_sent: 0,
             request_length: 0,
             completed: false,
+            limit_req: None,
+            limit_conn: None,
+            seats: Vec::new(),
             gzip_ok: None,
             transform: None,
             gzip_ratio: None,
@@ -268,6 +277,9 @@ impl Request {
         self.bytes_sent = 0;
         self.request_length = 0;
         self.completed = false;
+        self.limit_req = None;
+        self.limit_conn = None;
+        self.seats.clear();
         self.gzip_ok = None;
         self.transform = None;
         self.gzip_ratio = None;
@@ -279,6 +291,12 @@ impl Request {
         self.sticky_peer = None;
         self.private = false;
         self.id.set(None);
+    }
+
+    /// The request is over: what only its end gives back.
+    pub fn end(&mut self) {
+        self.body.drop_file();
+        self.seats.clear();
     }
 
     pub fn server(&self) -> &Server {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Checks, Event, Request};
 use crate::diag::Severity;
+use crate::limit;
 use crate::log::{AccessFiles, Logs};
 use crate::rt::clock;
 use crate::values;
@@ -46,6 +47,8 @@ pub struct ThreadState {
     pub stats: Arc<Stats>,
     /// For `check_status`.
     pub checks: Checks,
+    /// The counters of the plan's zones.
+    pub limits: limit::Zones,
     pub hostname: Box<str>,
     pub pid: u32,
     /// Minutes that local time is ahead of UTC.
@@ -58,12 +61,13 @@ pub struct ThreadState {
 }
 
 impl ThreadState {
-    pub fn new(logs: Arc<Logs>, stats: Arc<Stats>, checks: Checks) -> Self {
+    pub fn new(logs: Arc<Logs>, stats: Arc<Stats>, checks: Checks, limits: limit::Zones) -> Self {
         Self {
             access: RefCell::new(AccessFiles::new(logs.clone())),
             logs,
             stats,
             checks,
+            limits,
             hostname: crate::sys::hostname().to_ascii_lowercase().into(),
             pid: std::process::id(),
             gmt_offset: Cell::new(crate::sys::utc_offset_minutes(unix_now())),

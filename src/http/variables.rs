@@ -177,6 +177,8 @@ impl Request {
             V::NginxVersion => text(super::status::COMPATIBLE_VERSION, out),
             V::Pid => number(self.thread.pid, out),
             V::Pipe => text(".", out),
+            V::LimitConnStatus => self.limit_conn.is_some_and(|s| text(s.word(), out)),
+            V::LimitReqStatus => self.limit_req.is_some_and(|s| text(s.word(), out)),
             V::LimitRate => number(self.limit_rate.unwrap_or(0), out),
             V::Status => self.status(out),
             V::BytesSent => number(self.bytes_sent, out),

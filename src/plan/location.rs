@@ -76,6 +76,8 @@ pub struct LocSet {
     pub internal: bool,
     /// `allow` and `deny`, in order.
     pub gate: Vec<GateRule>,
+    /// `limit_req` and `limit_conn`; `None`: none holds.
+    pub limits: Option<Box<super::Limits>>,
     /// `auth_basic` and its file; `None`: off.
     pub basic: Option<Box<BasicAuth>>,
     /// `satisfy any`: one of the checks will do.

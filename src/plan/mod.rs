@@ -5,6 +5,7 @@
 mod check;
 mod encoding;
 mod learn;
+mod limit;
 mod location;
 mod pins;
 mod process;
@@ -19,6 +20,7 @@ mod upstream;
 pub use check::*;
 pub use encoding::*;
 pub use learn::*;
+pub use limit::*;
 pub use location::*;
 pub use pins::*;
 pub use process::*;
@@ -78,6 +80,7 @@ pub struct Plan {
     pub proxy_tls: u32,
     /// Every peer that is checked, in the order of `check_status`.
     pub checked: Vec<Checked>,
+    pub limit_zones: Vec<LimitZone>,
     pub log_files: Vec<LogFile>,
     /// The files of all logs in the order in which the configuration names them: that of opening.
     pub log_order: Vec<std::path::PathBuf>,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::diag::Severity;
+use crate::limit::{self, NoZone};
 use crate::log::Logs;
 use crate::plan::Plan;
 use crate::proxy::Memory;
@@ -58,7 +59,11 @@ impl Generation {
         let slots = slots.map_err(|e| refuse(&NoTables::Memory(e), &logs))?;
         let resolved = known.map_or_else(Memory::default, |k| k.names.clone());
         let names = Memory::open(&plan, &resolved).map_err(|e| refuse(&NoTables::Memory(e), &logs))?;
-        let state = State { tables, slots, names };
+        let limits = limit::Zones::open(&plan, known.map(|k| &k.limits)).map_err(|e| match e {
+            NoZone::Memory(e) => refuse(&NoTables::Memory(e), &logs),
+            NoZone::Rekeyed(text) => refuse(&NoTables::Moved(text), &logs),
+        })?;
+        let state = State { tables, slots, names, limits };
         let sockets = Sockets::open(&plan.listeners, plan.process.workers as usize, old, &logs)?;
         let control = Control::open(plan.process.control.as_deref(), control, &logs)?;
         Ok(Self {

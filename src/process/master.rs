@@ -415,6 +415,10 @@ impl<'o> Master<'o> {
                 ),
             );
         }
+        if self.children.iter().all(|c| c.control.is_none()) {
+            // The dead one's connections went with it.
+            self.generation.state.limits.nobody_connected();
+        }
         if child.started.elapsed() < TOO_SOON {
             std::thread::sleep(TOO_SOON);
         }

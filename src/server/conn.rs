@@ -237,7 +237,7 @@ pub(super) async fn one(
     if req.trace.is_none() {
         http::log_access(req, thread);
     }
-    req.body.drop_file();
+    req.end();
     match after {
         After::Keep if !rest_of_body(req, conn).await => After::Drop,
         after => after,

@@ -16,7 +16,7 @@ use crate::plan::{Checked, Plan, Upstream};
 use crate::proxy::{self, ProxyThread, Set, Sets};
 use crate::store::Stores;
 use crate::zone::Slots;
-use crate::{balance, rt, sticky, sys};
+use crate::{balance, limit, rt, sticky, sys};
 
 use super::Serving;
 use super::accept;
@@ -67,6 +67,7 @@ pub(super) struct Shared {
     pub(super) tables: sticky::Tables,
     pub(super) stores: Stores,
     names: proxy::Memory,
+    limits: limit::Zones,
     /// The peers of upstreams whose addresses change.
     sets: watch::Receiver<Sets>,
 }
@@ -98,12 +99,12 @@ impl At<'_> {
 impl Shared {
     /// … and what the thread needs that looks names up.
     pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>, state: State, stores: Stores) -> (Self, Following) {
-        let State { tables, slots, names } = state;
+        let State { tables, slots, names, limits } = state;
         let peers = plan.upstreams.iter().map(|u| balance::Shared::new(u, &slots)).collect();
         let rolls = proxy::Rolls::new(&plan, &slots, &names);
         let (sender, sets) = watch::channel(rolls.sets());
         let (stats, serial) = (Arc::default(), Arc::default());
-        let shared = Self { plan, logs, stats, serial, peers, slots, tables, stores, names, sets };
+        let shared = Self { plan, logs, stats, serial, peers, slots, tables, stores, names, limits, sets };
         (shared, Following { rolls, sets: sender })
     }
 
@@ -123,7 +124,12 @@ impl Shared {
         proxy.adopt(&self.sets.borrow());
         Serving {
             plan: self.plan.clone(),
-            http: Rc::new(ThreadState::new(self.logs.clone(), self.stats.clone(), self.checks())),
+            http: Rc::new(ThreadState::new(
+                self.logs.clone(),
+                self.stats.clone(),
+                self.checks(),
+                self.limits.clone(),
+            )),
             proxy,
             serial: self.serial.clone(),
         }

@@ -14,8 +14,8 @@ use crate::plan::Plan;
 use crate::proxy::Memory;
 use crate::sticky::Tables;
 use crate::store::{Stores, Talker};
-use crate::sys;
 use crate::zone::Slots;
+use crate::{limit, sys};
 
 use super::control::Control;
 use super::orders;
@@ -49,6 +49,8 @@ pub struct State {
     pub slots: Slots,
     /// What names meant that are looked up while running.
     pub names: Memory,
+    /// The counters of `limit_req` and `limit_conn`.
+    pub limits: limit::Zones,
 }
 
 /// The running threads.

@@ -33,5 +33,5 @@ pub use socket::{
     KeepAlive, LocalName, Tuning, accept_waiting, adopt, bind_stream, has_input, is_listened_to, listen_on,
     local_name, name_of, open_to_all, pair, share_address, steer, steer_no_more, tune,
 };
-pub use time::{now, utc_offset_minutes};
+pub use time::{monotonic_millis, now, utc_offset_minutes};
 pub use user::{Ids, become_user, change_owner, is_root, lookup_group, lookup_user, user_id};

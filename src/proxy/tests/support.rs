@@ -46,7 +46,8 @@ impl Front {
         let log = dir.path().join("error.log");
         let logs = Arc::new(Logs::builtin(Some(&log), Severity::Info).expect("a log"));
         let stats = Arc::new(Stats::default());
-        let thread = Rc::new(ThreadState::new(Arc::clone(&logs), stats, Checks::default()));
+        let thread =
+            Rc::new(ThreadState::new(Arc::clone(&logs), stats, Checks::default(), Default::default()));
         let slots = crate::zone::Slots::private();
         let shared: Arc<[Shared]> = plan.upstreams.iter().map(|u| Shared::new(u, &slots)).collect();
         let (tables, stores) = (crate::sticky::Tables::default(), crate::store::Stores::default());
