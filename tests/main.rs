@@ -36,6 +36,7 @@ mod lint;
 mod migrate;
 mod migrate_out;
 mod migrate_pins;
+mod migrate_rules;
 mod moves;
 mod mutations;
 mod pins;

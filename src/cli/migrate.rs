@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::migrate::{Can, Dialect, Input, Report, convert, to_nginx};
+use crate::migrate::{Asked, Can, Dialect, Input, Report, convert_as, store, to_nginx};
 use crate::sys;
 
 use super::sub::{Flag, Words, print, say, stdin};
@@ -28,10 +28,20 @@ pub(super) const FLAGS: &[Flag] = &[
         value: Some("FILE"),
         about: "where the configuration goes (the standard output; the report then goes to the standard error)",
     },
+    Flag {
+        name: "store",
+        value: Some("URL"),
+        about: "the Redis or Valkey that tables are shared through which machines shared before (haproxy: peers)",
+    },
+    Flag {
+        name: "without-limits",
+        value: None,
+        about: "leave out rules on how much a client asks for; otherwise they close what they guard (haproxy)",
+    },
     Flag { name: "report", value: Some("text|json"), about: "the form of the report" },
 ];
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Args {
     /// `None`: out, to nginx.
     from: Option<Dialect>,
@@ -39,6 +49,7 @@ struct Args {
     /// `None`: the standard output, and the report to the standard error.
     out: Option<PathBuf>,
     json: bool,
+    asked: Asked,
 }
 
 pub(super) fn run(words: Words) -> Result<u8, String> {
@@ -75,11 +86,16 @@ impl Args {
             Some("json") => true,
             Some(word) => return Err(format!("unknown report \"{word}\"; known: text, json")),
         };
+        let url = words.value("store").map(|w| w.to_string_lossy().into_owned());
+        if let Some(why) = url.as_deref().and_then(store) {
+            return Err(format!("--store: {why}"));
+        }
+        let asked = Asked { store: url, without_limits: words.has("without-limits"), read: Some(named) };
         if words.operands.is_empty() {
             return Err("no input".to_owned());
         }
         let inputs = words.operands.iter().map(PathBuf::from).collect();
-        Ok(Self { from, inputs, out: words.value("out").map(PathBuf::from), json })
+        Ok(Self { from, inputs, out: words.value("out").map(PathBuf::from), json, asked })
     }
 }
 
@@ -88,7 +104,7 @@ fn work(args: &Args) -> Result<u8, String> {
     let here = std::env::current_dir().map_err(|e| e.to_string())?;
     let folder = args.out.as_deref().and_then(Path::parent).map_or(here.clone(), |p| here.join(p));
     let converted = match args.from {
-        Some(from) => convert(from, &inputs, Can::probe(), &folder),
+        Some(from) => convert_as(from, &inputs, Can::probe(), &folder, &args.asked),
         None => to_nginx(&inputs, Can::probe()),
     };
     let converted = converted.map_err(|p| p.to_string())?;
@@ -115,6 +131,13 @@ fn read(path: &Path) -> Result<Input, String> {
         std::fs::read(path).map_err(|e| format!("{name}: {}", sys::err_text(&e)))?
     };
     Ok(Input { name, bytes })
+}
+
+/// A file that an input names, where it is here and a text of a reasonable size.
+fn named(path: &str) -> Option<String> {
+    const LONGEST: u64 = 4 << 20;
+    let meta = std::fs::metadata(path).ok().filter(|m| m.is_file() && m.len() <= LONGEST);
+    meta.and_then(|_| std::fs::read_to_string(path).ok())
 }
 
 fn render(report: &Report, json: bool) -> String {

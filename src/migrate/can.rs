@@ -27,6 +27,8 @@ pub struct Can {
     pub least_time: bool,
     /// `server … resolve`
     pub resolve: bool,
+    /// `gzip on`
+    pub gzip: bool,
 }
 
 impl Can {
@@ -49,12 +51,27 @@ impl Can {
             accept: upstream("session_sticky; sticky_accept haproxy;"),
             slow_start: upstream("zone z 64k; server 127.0.0.1:2 slow_start=30s;"),
             least_time: upstream("least_time header;"),
+            gzip: known("gzip"),
             resolve: works(
                 "resolver 127.0.0.1; upstream a { zone z 64k; server a.invalid resolve; } \
                  server { location / { return 200; } }",
             ),
         }
     }
+}
+
+/// Why a URL is none of a store; `None`: it is one.
+pub fn store(url: &str) -> Option<String> {
+    if url.contains([' ', '"', '\'', ';', '{', '}', '\\', '$']) {
+        return Some(format!("\"{url}\" cannot be written"));
+    }
+    let text = format!(
+        "events {{ }} http {{ upstream a {{ server 127.0.0.1:1; \
+         sticky learn create=$remote_addr lookup=$remote_addr zone=a:1m store={url}; }} }}"
+    );
+    let loaded = verify::load(&text, Path::new("/"));
+    let bad = loaded.diags.iter().find(|d| d.severity.is_fatal() && !verify::of_the_machine(d));
+    bad.map(|d| d.message.clone())
 }
 
 fn known(directive: &str) -> bool {

@@ -40,6 +40,17 @@ impl Dialect {
     }
 }
 
+/// What whoever converts asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The `store=` of tables that the old system shared among machines: a URL of Redis or Valkey.
+    pub store: Option<String>,
+    /// Rules on how much a client asks for are left out; otherwise they close what they guard.
+    pub without_limits: bool,
+    /// Reads a file that an input names (`-f` of HAProxy's conditions); without it such values are lost.
+    pub read: Option<fn(&str) -> Option<String>>,
+}
+
 /// A configuration for tenrec and what became of the input.
 #[derive(Debug)]
 pub struct Converted {
@@ -49,6 +60,17 @@ pub struct Converted {
 
 /// Converts the files of one system. `prefix` is where relative names of the output will start from.
 pub fn convert(dialect: Dialect, inputs: &[Input], can: Can, prefix: &Path) -> Result<Converted, Problem> {
+    convert_as(dialect, inputs, can, prefix, &Asked::default())
+}
+
+/// Converts as somebody asks for it.
+pub fn convert_as(
+    dialect: Dialect,
+    inputs: &[Input],
+    can: Can,
+    prefix: &Path,
+    asked: &Asked,
+) -> Result<Converted, Problem> {
     let mut report = Report::new(inputs);
     let r = &mut report;
     let mut text = match dialect {
@@ -56,7 +78,7 @@ pub fn convert(dialect: Dialect, inputs: &[Input], can: Can, prefix: &Path) -> R
         Dialect::Tencent => written(cloud::tencent(inputs, can, r)?, inputs, "Tencent Cloud", r),
         Dialect::F5 => written(f5::convert(inputs, can, r)?, inputs, "BIG-IP", r),
         Dialect::Fgw => written(fgw::convert(inputs, can, r)?, inputs, "FGW", r),
-        Dialect::Haproxy => written(haproxy::convert(inputs, can, r)?, inputs, "HAProxy", r),
+        Dialect::Haproxy => written(haproxy::convert(inputs, can, asked, r)?, inputs, "HAProxy", r),
         Dialect::IngressNginx => written(ingress::convert(inputs, can, r)?, inputs, "ingress-nginx", r),
         Dialect::Plus => nginx::plus(inputs, can, r)?,
         Dialect::StickyNg => nginx::sticky_ng(inputs, can, r)?,

@@ -24,8 +24,8 @@ mod verify;
 mod writer;
 mod yaml;
 
-pub use can::Can;
-pub use convert::{Converted, Dialect, convert, to_nginx};
+pub use can::{Can, store};
+pub use convert::{Asked, Converted, Dialect, convert, convert_as, to_nginx};
 pub use input::{Input, Place, Problem};
 pub use report::{Class, Fate, Report, Row, Sessions};
 

@@ -79,6 +79,9 @@ pub(super) struct Peer {
     pub(super) down: bool,
     pub(super) backup: bool,
     pub(super) drain: bool,
+    /// Looked up while tenrec runs; with the `service=` of its name.
+    pub(super) resolve: bool,
+    pub(super) service: Option<String>,
     /// The session value: `id=` or `route=` by the kind of stickiness.
     pub(super) id: Option<String>,
 }

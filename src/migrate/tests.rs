@@ -19,7 +19,8 @@ const FIXED: Can = Can {
     accept: true,
     slow_start: true,
     least_time: true,
-    resolve: false,
+    resolve: true,
+    gzip: true,
 };
 
 fn fixtures(dialect: &str) -> Vec<PathBuf> {

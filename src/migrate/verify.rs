@@ -117,6 +117,11 @@ fn closes(text: &Text, blamed: &Range<usize>) -> Option<String> {
     let lines = text.lines.get(blamed.clone())?;
     let (first, _) = lines.first()?;
     let body = first.trim_start();
+    if let Some((name, _)) = body.strip_prefix("proxy_set_header ").and_then(|rest| rest.split_once(' ')) {
+        // The client's own text would pass for ours.
+        let indent = " ".repeat(first.len() - body.len());
+        return Some(format!("{indent}proxy_set_header {name} \"\"; # the line above cannot be said"));
+    }
     let refuses = |(l, _): &(String, Option<Place>)| {
         let l = l.trim_start();
         l.starts_with("return 4") || l.starts_with("return 5") || l.starts_with("deny ")

@@ -201,6 +201,8 @@ fn cookie(c: &Cookie) -> Vec<String> {
 
 fn peer(p: &Peer, route: bool, sticky: bool) -> Vec<String> {
     let mut words = vec!["server".to_owned(), p.address.clone()];
+    words.extend(p.service.as_ref().map(|s| format!("service={s}")));
+    words.extend(p.resolve.then(|| "resolve".to_owned()));
     if p.weight > 1 {
         words.push(format!("weight={}", p.weight));
     }

@@ -47,8 +47,18 @@ impl Account {
                 let entry = rows.get(&line.place).cloned();
                 let unknown = || match section.kind.as_str() {
                     "defaults" => (Class::Exact, "no section of this file takes it".to_owned()),
+                    _ if line.word(0).starts_with('.') => {
+                        let note = "a condition of the file: what stands below it is taken as it is";
+                        (Class::Dropped, note.to_owned())
+                    }
+                    "backend" | "listen" | "frontend" | "global" if line.text.contains("${") => {
+                        (Class::Dropped, "a variable of the environment: write its value".to_owned())
+                    }
                     "backend" | "listen" | "frontend" | "global" => {
                         (Class::Dropped, "nothing here knows this keyword".to_owned())
+                    }
+                    "cache" => {
+                        (Class::Approximated, "nothing is kept: every request goes to a server".to_owned())
                     }
                     kind => (Class::Dropped, format!("\"{kind}\" has no counterpart")),
                 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::matches::{Kind, Match, network};
+use super::matches::{Kind, Match, escape, network};
 use super::proxy::Proxy;
 use super::users::Users;
 use super::{Cx, values};
@@ -50,6 +50,8 @@ pub(super) const RAW_PATH: &str = "$haproxy_path";
 /// What samples may mean in a section.
 pub(super) struct Context {
     users: Rc<Users>,
+    /// What reads the files that conditions name.
+    read: Option<fn(&str) -> Option<String>>,
     /// `http-request set-var` without a condition: the sample of each variable.
     vars: BTreeMap<String, String>,
 }
@@ -66,7 +68,7 @@ impl Context {
             vars.insert(name.to_owned(), value);
         }
         let vars = vars.into_iter().filter_map(|(name, sample)| Some((name, sample?))).collect();
-        Self { users: cx.users.clone(), vars }
+        Self { users: cx.users.clone(), read: cx.asked.read, vars }
     }
 
     /// The sample that a variable stands for, or the sample itself.
@@ -106,9 +108,10 @@ struct Flags {
     values: Vec<String>,
 }
 
-fn flags(words: &[String]) -> Result<Flags, &'static str> {
+fn flags(context: &Context, words: &[String]) -> Result<Flags, &'static str> {
     let mut out = Flags { nocase: false, kind: None, found: false, values: Vec::new() };
     let mut rest = words.iter();
+    let mut from = Vec::new();
     while let Some(word) = rest.next() {
         match word.as_str() {
             "-i" if out.values.is_empty() => out.nocase = true,
@@ -131,13 +134,29 @@ fn flags(words: &[String]) -> Result<Flags, &'static str> {
                     _ => return Err("this way to compare has no counterpart"),
                 });
             }
-            "-f" | "-M" | "-u" if out.values.is_empty() => return Err("values of a file: write them out"),
+            "-f" if out.values.is_empty() => {
+                let path = rest.next().map_or("", String::as_str);
+                let text = context
+                    .read
+                    .and_then(|read| read(path))
+                    .ok_or("values of a file that is not here: write them out")?;
+                let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+                from.extend(lines.map(str::to_owned));
+                if from.len() > MOST_VALUES {
+                    return Err("too many values of a file");
+                }
+            }
+            "-M" | "-u" if out.values.is_empty() => return Err("values of a map's file: write them out"),
             "--" if out.values.is_empty() => out.values.extend(rest.by_ref().cloned()),
             value => out.values.push(value.to_owned()),
         }
     }
+    out.values.extend(from);
     Ok(out)
 }
+
+/// More values of a file than this make no map that somebody could look over.
+const MOST_VALUES: usize = 2_000;
 
 /// `SAMPLE [FLAGS] VALUE…`: alternatives, of which some may be beyond what can be asked.
 pub(super) fn read(context: &Context, words: &[String]) -> Vec<Ask> {
@@ -149,12 +168,15 @@ pub(super) fn read(context: &Context, words: &[String]) -> Vec<Ask> {
     let unknown = |why, text: &str| Ask::Unknown { why, loss: loss(sample), text: text.to_owned() };
     let (name, argument) = split(sample);
     let result = match name {
-        "src" => flags(rest).map(|f| f.values.iter().map(|v| (v.clone(), network(v))).collect()),
+        "src" => flags(context, rest).map(|f| f.values.iter().map(|v| (v.clone(), network(v))).collect()),
         "hdr_ip" | "req.hdr_ip" => {
             let subject = values::sample(&format!("hdr({argument})"));
-            return match (subject, flags(rest)) {
+            return match (subject, flags(context, rest)) {
                 (Some(subject), Ok(flags)) => {
-                    let listed = |key: String| key.replacen("~^", "~(^|[ ,])", 1);
+                    let listed = |key: String| match key.split_once("~^").or(key.split_once("~*^")) {
+                        Some((_, regex)) => format!("~*(^|[ ,]){regex}"),
+                        None => format!("~(^|[ ,]){}($|[ ,])", escape(&key)),
+                    };
                     let ask = |v: &String| match network(v) {
                         Some(key) => Ask::Keys { subject: subject.clone(), keys: vec![listed(key)] },
                         None => unknown("addresses of IPv4 are expected", &format!("{sample} {v}")),
@@ -279,14 +301,14 @@ fn one(context: &Context, sample: &str, rest: &[String]) -> Result<Ask, &'static
         "always_false" => return Ok(Ask::Never),
         "ssl_fc" if argument.is_empty() => return Ok(Ask::Tls),
         "http_auth" | "http_auth_group" => {
-            let groups = flags(rest)?.values;
+            let groups = flags(context, rest)?.values;
             let keys = context.users.keys(argument, (name == "http_auth_group").then_some(&groups))?;
             let subject = "$http_authorization".to_owned();
             return Ok(if keys.is_empty() { Ask::Never } else { Ask::Keys { subject, keys } });
         }
         _ => {}
     }
-    let flags = flags(rest)?;
+    let flags = flags(context, rest)?;
     let nocase = flags.nocase || lower;
     if let Some(counted) = counted(name, argument, &flags) {
         return counted;
@@ -407,7 +429,8 @@ fn counted(name: &str, argument: &str, flags: &Flags) -> Option<Result<Ask, &'st
     };
     let key = match (count.is_some(), how, n) {
         (true, "gt", 0) | (true, "ge", 1) => "~.".to_owned(),
-        (true, "eq" | "le", 0) | (true, "lt", 1) => "~^$".to_owned(),
+        // A map asks no regular expression for an empty text.
+        (true, "eq" | "le", 0) | (true, "lt", 1) => String::new(),
         (true, ..) => return Some(Err("how many there are has no counterpart")),
         (false, "eq", n) => format!("~^.{{{n}}}$"),
         (false, "gt", n) => format!("~^.{{{},}}", n + 1),

@@ -1,4 +1,6 @@
-//! Servers, the balancer, and what a location says that leads there.
+//! Servers, and what a location says that leads there.
+
+use std::net::SocketAddr;
 
 use super::super::model::{Line as Out, Peer, StickyKind, Upstream};
 use super::super::report::Class;
@@ -7,6 +9,7 @@ use super::condition::{Conditions, always};
 use super::proxy::Proxy;
 use super::read::Line;
 use super::{Cx, frontend, http, mapped, rules, sessions, values};
+use super::{balance, checks, chosen, resolve};
 
 /// A server of HAProxy's with what the sessions need of it.
 pub(super) struct Server<'a> {
@@ -16,13 +19,13 @@ pub(super) struct Server<'a> {
     pub(super) cookie: Option<String>,
     pub(super) check: bool,
     /// `inter`, `rise`, `fall`, `port` as said, the defaults' first.
-    times: Vec<(String, String)>,
+    pub(super) times: Vec<(String, String)>,
+    /// `resolvers NAME`
+    resolvers: Option<String>,
 }
 
 /// Parameters of `server` that take a value and have no counterpart.
 const VALUED: &[(&str, &str)] = &[
-    ("minconn", "no queue that grows with the load"),
-    ("maxqueue", "no queue"),
     ("verify", "needs proxy_ssl"),
     ("sni", "needs proxy_ssl"),
     ("ca-file", "needs proxy_ssl"),
@@ -31,23 +34,33 @@ const VALUED: &[(&str, &str)] = &[
     ("alpn", "HTTP/1.1 to servers"),
     ("proto", "HTTP/1.1 to servers"),
     ("addr", "needs \"check\""),
-    ("observe", "failures are always counted"),
+    ("redir", "no redirects by servers"),
+    ("track", "needs \"check\""),
+    ("source", "say proxy_bind"),
+    ("agent-check", "no agents"),
+    ("agent-port", "no agents"),
+    ("agent-inter", "no agents"),
+    ("namespace", "no namespaces"),
+];
+
+/// Those that lose little.
+const NEARLY: &[(&str, &str)] = &[
+    ("minconn", "the limit does not grow with the load"),
+    ("maxqueue", "nobody waits"),
+    ("observe", "failures of requests are counted anyway"),
     ("error-limit", "say max_fails"),
     ("on-error", "say max_fails"),
     ("on-marked-down", "connections end by themselves"),
     ("on-marked-up", "connections end by themselves"),
-    ("redir", "no redirects by servers"),
-    ("track", "needs \"check\""),
-    ("source", "say proxy_bind"),
-    ("resolvers", "names are looked up once"),
-    ("init-addr", "names are looked up once"),
-    ("resolve-prefer", "names are looked up once"),
-    ("agent-check", "no agents"),
-    ("agent-port", "no agents"),
-    ("agent-inter", "no agents"),
+    ("resolve-prefer", "both families are asked"),
+    ("resolve-opts", "every address is a server"),
     ("pool-max-conn", "say \"keepalive\""),
+    ("pool-low-conn", "say \"keepalive\""),
     ("pool-purge-delay", "say \"keepalive_timeout\""),
-    ("namespace", "no namespaces"),
+    ("max-reuse", "say \"keepalive_requests\""),
+    ("fastinter", "one interval, up or down"),
+    ("downinter", "one interval, up or down"),
+    ("error-limit", "say max_fails"),
 ];
 
 pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
@@ -60,13 +73,17 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
         servers.extend(server(cx, line, &defaults));
     }
     let has_servers = !servers.is_empty();
-    let method = proxy.last("balance").and_then(|l| balance(cx, proxy, l));
+    let method = proxy.last("balance").and_then(|l| balance::line(cx, proxy, l));
     let name = if has_servers { cx.names.make(&proxy.section.name) } else { String::new() };
     let mut accepts = Vec::new();
     let sticky = sessions::convert(cx, proxy, &mut servers, &name, &mut accepts);
     let strict = method
         .as_ref()
         .is_some_and(|m| matches!(m.words.first().map(String::as_str), Some("hash" | "random")));
+    let spare =
+        cx.can.session_backup || !matches!(sticky.as_ref().map(|s| &s.kind), Some(StickyKind::Session(_)));
+    balance::first(cx, proxy, &mut servers, spare);
+    let resolver = looked_up(cx, &mut servers, &name);
     let all_backup = servers.iter().all(|s| s.peer.backup);
     for server in &mut servers {
         if server.peer.backup && all_backup {
@@ -89,7 +106,7 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
     }
     let check = servers.iter().any(|s| s.check);
     let mut lines = Vec::new();
-    checks(cx, proxy, check, &mut lines, &servers);
+    checks::lines(cx, proxy, check, &mut lines, &servers);
     let redispatch = retries(cx, proxy, &mut lines);
     let mut sticky = sticky;
     if let Some(StickyKind::Session(s)) = sticky.as_mut().map(|s| &mut s.kind) {
@@ -97,6 +114,12 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
     }
     http::location(cx, proxy, &mut lines);
     http::options(cx, proxy);
+    if proxy.section.kind == "backend" && proxy.own().any(|l| l.word(0) == "compression") {
+        http::compression(cx, proxy, &mut lines);
+    }
+    if proxy.section.kind == "backend" && proxy.own().any(|l| l.word(0).starts_with("errorloc")) {
+        http::error_places(cx, proxy, &mut lines);
+    }
     let mut upstream: Vec<Out> =
         extract(&mut lines, |l| l.words.first().is_some_and(|w| w.starts_with("check")));
     let mut conditions = Conditions::new(cx, proxy);
@@ -118,15 +141,18 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
     }
     lines.splice(0..0, answers);
     let mut lines = changes.on(&lines, true);
-    conditions.finish(cx);
     upstream.splice(0..0, accepts);
+    upstream.splice(0..0, resolver);
     if let Some(StickyKind::Session(s)) = sticky.as_ref().map(|s| &s.kind)
         && s.hides()
     {
         let words = ["session_sticky_hide_cookie".to_owned(), format!("upstream={name}")];
         lines.push(Out::new(None, words));
     }
-    lines.push(Out::new(None, ["proxy_pass".to_owned(), format!("http://{name}")]));
+    let peers: Vec<(&str, &Peer)> = servers.iter().map(|s| (s.line.word(1), &s.peer)).collect();
+    let target = chosen::convert(cx, proxy, &peers, (&name, &upstream), &mut conditions);
+    conditions.finish(cx);
+    lines.push(Out::new(None, ["proxy_pass".to_owned(), format!("http://{target}")]));
     cx.model.upstreams.push(Upstream {
         name,
         cite: proxy.section.head.as_ref().map(|h| h.place),
@@ -166,12 +192,54 @@ fn extract(lines: &mut Vec<Out>, which: impl Fn(&Out) -> bool) -> Vec<Out> {
     taken
 }
 
-fn server<'a>(cx: &Cx, line: &'a Line, defaults: &[&Line]) -> Option<Server<'a>> {
-    if line.word(0) == "server-template" {
-        cx.account.dropped(line, "a number of servers by one name: write them out");
-        return None;
+/// The servers whose names are looked up while tenrec runs, and the lines of whom to ask.
+fn looked_up(cx: &Cx, servers: &mut [Server<'_>], upstream: &str) -> Vec<Out> {
+    let mut out = Vec::new();
+    for server in servers {
+        let by_service = server.peer.service.is_some();
+        let lines = server.resolvers.as_ref().filter(|_| cx.can.resolve);
+        let lines = lines.and_then(|name| resolve::lines(&cx.resolvers, name));
+        match lines {
+            Some(lines) => {
+                server.peer.resolve = server.peer.address.parse::<SocketAddr>().is_err();
+                if out.is_empty() {
+                    out.push(Out::new(
+                        None,
+                        ["zone".to_owned(), format!("{upstream}_peers"), "1m".to_owned()],
+                    ));
+                    out.extend(lines);
+                }
+                if server.peer.resolve {
+                    cx.account
+                        .approximated(server.line, "each address of the name is a server, not one of them");
+                }
+            }
+            None if by_service => {
+                server.peer.service = None;
+                server.peer.address.push_str(":80");
+                server.peer.down = true;
+                cx.account.dropped(
+                    server.line,
+                    "a service is looked up with \"resolvers\" that name an address; it is down",
+                );
+            }
+            None if server.resolvers.is_some() => {
+                cx.account
+                    .approximated(server.line, "looked up once, when tenrec starts: nobody is known to ask");
+            }
+            None => {}
+        }
     }
-    let address = match values::server(line.word(2)) {
+    out
+}
+
+fn server<'a>(cx: &Cx, line: &'a Line, defaults: &[&Line]) -> Option<Server<'a>> {
+    // `server-template PREFIX NUMBER ADDRESS`
+    let template = line.word(0) == "server-template";
+    let at = if template { 3 } else { 2 };
+    let service = resolve::service(line.word(at));
+    let address = match service.map_or_else(|| values::server(line.word(at)), |(host, _)| Ok(host.to_owned()))
+    {
         Ok(address) => address,
         Err(why) => {
             cx.account.dropped(line, why);
@@ -179,12 +247,17 @@ fn server<'a>(cx: &Cx, line: &'a Line, defaults: &[&Line]) -> Option<Server<'a>>
         }
     };
     cx.account.exact(line, "");
-    let peer = Peer { address, cite: Some(line.place), weight: 1, ..Peer::default() };
-    let mut server = Server { line, peer, cookie: None, check: false, times: Vec::new() };
+    if template {
+        let note = "as many servers as the name has addresses, whatever their number";
+        cx.account.approximated(line, note);
+    }
+    let service = service.map(|(_, service)| service.to_owned());
+    let peer = Peer { address, cite: Some(line.place), weight: 1, service, ..Peer::default() };
+    let mut server = Server { line, peer, cookie: None, check: false, times: Vec::new(), resolvers: None };
     for default in defaults {
         parameters(cx, &mut server, default.from(1));
     }
-    parameters(cx, &mut server, line.from(3));
+    parameters(cx, &mut server, line.from(at + 1));
     Some(server)
 }
 
@@ -218,11 +291,11 @@ fn parameters(cx: &Cx, server: &mut Server<'_>, words: &[String]) {
             "no-backup" => server.peer.backup = false,
             "disabled" => server.peer.down = true,
             "enabled" => server.peer.down = false,
-            "inter" | "fastinter" | "downinter" | "rise" | "fall" | "port" => {
+            "inter" | "rise" | "fall" | "port" => {
                 if let Some(value) = words.next() {
                     server.times.push((word.to_owned(), value.to_owned()));
                 }
-                if !cx.can.check || matches!(word, "fastinter" | "downinter") {
+                if !cx.can.check {
                     cx.account.dropped(line, &format!("{word} needs \"check\""));
                 }
             }
@@ -231,6 +304,14 @@ fn parameters(cx: &Cx, server: &mut Server<'_>, words: &[String]) {
                 Some(_) => cx.account.dropped(line, "slowstart: no slow start"),
                 None => cx.account.dropped(line, "slowstart: a time is expected"),
             },
+            "resolvers" => server.resolvers = words.next().map(str::to_owned),
+            "init-addr" => {
+                let how = words.next().unwrap_or_default();
+                cx.account.approximated(
+                    line,
+                    &format!("init-addr {how}: a name that is looked up need not be known at the start"),
+                );
+            }
             "id" => {
                 words.next();
                 cx.account.exact(line, "id: a number for HAProxy's statistics");
@@ -238,6 +319,11 @@ fn parameters(cx: &Cx, server: &mut Server<'_>, words: &[String]) {
             "ssl" | "check-ssl" => cx.account.dropped(line, "needs TLS to servers (proxy_ssl)"),
             "send-proxy" | "send-proxy-v2" | "send-proxy-v2-ssl" | "check-send-proxy" => {
                 cx.account.dropped(line, "the PROXY protocol is not sent");
+            }
+            nearly if NEARLY.iter().any(|(name, _)| *name == nearly) => {
+                words.next();
+                let why = NEARLY.iter().find(|(name, _)| *name == nearly).map_or("", |(_, why)| *why);
+                cx.account.approximated(line, &format!("{nearly}: {why}"));
             }
             other => match VALUED.iter().find(|(name, _)| *name == other) {
                 Some((name, why)) => {
@@ -247,201 +333,6 @@ fn parameters(cx: &Cx, server: &mut Server<'_>, words: &[String]) {
                 None => cx.account.dropped(line, &format!("\"{other}\" is not known")),
             },
         }
-    }
-}
-
-fn balance(cx: &Cx, proxy: &Proxy<'_>, line: &Line) -> Option<Out> {
-    let cite = Some(line.place);
-    let out = |words: &[&str]| Some(Out::new(cite, words.iter().copied()));
-    let hashed = |key: &str, note: &str| {
-        let kind = proxy.last("hash-type");
-        let consistent = kind.is_some_and(|l| l.word(1) == "consistent");
-        if let Some(kind) = kind {
-            cx.account.approximated(kind, "another hash than HAProxy's");
-        }
-        cx.account.approximated(
-            line,
-            &format!("{note}another hash than HAProxy's: each client changes its server once"),
-        );
-        let words = ["hash", key].into_iter().chain(consistent.then_some("consistent"));
-        Some(Out::new(cite, words))
-    };
-    let algorithm = line.word(1);
-    let (name, inside) =
-        algorithm.split_once('(').map_or((algorithm, ""), |(n, r)| (n, r.trim_end_matches(')')));
-    match name {
-        "roundrobin" => {
-            cx.account.exact(line, "");
-            None
-        }
-        "static-rr" => {
-            cx.account.exact(line, "round robin");
-            None
-        }
-        "leastconn" => {
-            cx.account.exact(line, "");
-            out(&["least_conn"])
-        }
-        "random" if matches!(inside, "" | "2") => {
-            cx.account.exact(line, "");
-            out(&["random", "two", "least_conn"])
-        }
-        "random" => {
-            cx.account.approximated(line, "two draws at most");
-            if inside == "1" { out(&["random"]) } else { out(&["random", "two", "least_conn"]) }
-        }
-        "source" => hashed("$remote_addr", ""),
-        "uri" if line.word(2) == "whole" => hashed("$request_uri", ""),
-        "uri" => {
-            if line.words.len() > 2 {
-                cx.account.dropped(line, "len, depth: the whole path is hashed");
-            }
-            hashed("$uri", "the path after its escapes are resolved; ")
-        }
-        "url_param" => match values::sample(&format!("urlp({})", line.word(2))) {
-            Some(key) => {
-                if line.words.len() > 3 {
-                    cx.account.dropped(line, "check_post: bodies are not looked into");
-                }
-                hashed(&key, "")
-            }
-            None => {
-                cx.account.dropped(line, "no variable has this parameter");
-                None
-            }
-        },
-        "hdr" => match values::sample(&format!("hdr({inside})")) {
-            Some(key) => {
-                if line.words.len() > 2 {
-                    cx.account.dropped(line, "use_domain_only: the whole header is hashed");
-                }
-                hashed(&key, "")
-            }
-            None => {
-                cx.account.dropped(line, "no variable has this header");
-                None
-            }
-        },
-        "hash" => match values::sample(line.word(2)) {
-            Some(key) => hashed(&key, ""),
-            None => {
-                cx.account.dropped(line, "no variable has this sample");
-                None
-            }
-        },
-        _ => {
-            cx.account.dropped(line, "no such balancer here; round robin");
-            None
-        }
-    }
-}
-
-fn checks(cx: &Cx, proxy: &Proxy<'_>, check: bool, lines: &mut Vec<Out>, servers: &[Server<'_>]) {
-    let http = proxy.option("httpchk");
-    if !check {
-        if let Some(line) = http {
-            cx.account.exact(line, "no server is checked");
-        }
-        return;
-    }
-    let checked = servers.iter().find(|s| s.check);
-    let Some(first) = checked else { return };
-    let after = |name: &str| first.times.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v);
-    let number = |name: &str, default: u64| after(name).and_then(|w| w.parse().ok()).unwrap_or(default);
-    let inter = after("inter").and_then(|w| values::time(w, 1)).unwrap_or(2000);
-    let timeout = proxy.timeout("check");
-    let wait = timeout.and_then(|l| values::time(l.word(2), 1)).unwrap_or(inter);
-    let cite = Some(first.line.place);
-    let words = [
-        "check".to_owned(),
-        format!("interval={inter}"),
-        format!("rise={}", number("rise", 2)),
-        format!("fall={}", number("fall", 3)),
-        format!("timeout={wait}"),
-        // Servers are up until a check says otherwise.
-        "default_down=false".to_owned(),
-        format!("type={}", if http.is_some() { "http" } else { "tcp" }),
-    ];
-    let port = after("port").filter(|p| p.parse::<u16>().is_ok_and(|p| p > 0)).map(|p| format!("port={p}"));
-    lines.push(Out::new(cite, words.into_iter().chain(port)).needs(cx.can.check, "check"));
-    let mut said: Vec<&Line> = servers.iter().filter(|s| s.check).map(|s| s.line).collect();
-    if let Some(line) = http {
-        let (mut method, mut uri, mut version) = match line.from(2) {
-            [] => ("OPTIONS", "/", "HTTP/1.0".to_owned()),
-            [uri] => ("OPTIONS", uri.as_str(), "HTTP/1.0".to_owned()),
-            [method, uri] => (method.as_str(), uri.as_str(), "HTTP/1.0".to_owned()),
-            [method, uri, version @ ..] => (method.as_str(), uri.as_str(), version.join(" ")),
-        };
-        let mut fields = String::new();
-        let mut classes: Vec<&str> = vec!["http_2xx", "http_3xx"];
-        for step in proxy.all().filter(|l| l.word(0) == "http-check") {
-            let words = step.from(2);
-            let after = |name: &str| words.iter().position(|w| w == name).and_then(|i| words.get(i + 1));
-            match step.word(1) {
-                "send" => {
-                    method = after("meth").map_or(method, String::as_str);
-                    uri = after("uri").map_or(uri, String::as_str);
-                    if let Some(said) = after("ver") {
-                        version.clone_from(said);
-                    }
-                    for (i, _) in words.iter().enumerate().filter(|(_, w)| *w == "hdr") {
-                        if let (Some(name), Some(value)) = (words.get(i + 1), words.get(i + 2)) {
-                            fields.push_str(&format!("{name}: {value}\r\n"));
-                        }
-                    }
-                    if after("body").is_some() {
-                        cx.account.dropped(step, "body: a check has none");
-                    }
-                    said.push(step);
-                }
-                "expect" => {
-                    let (no, rest) = match words.first().map(String::as_str) {
-                        Some("!") => (true, words.get(1..).unwrap_or_default()),
-                        _ => (false, words),
-                    };
-                    let kind = rest.first().map(String::as_str);
-                    let text = rest.get(1).map_or("", String::as_str);
-                    if matches!(kind, Some("status" | "rstatus")) {
-                        const ALL: [(char, &str); 4] =
-                            [('2', "http_2xx"), ('3', "http_3xx"), ('4', "http_4xx"), ('5', "http_5xx")];
-                        let is = |c: char| {
-                            text.split([',', '-'])
-                                .any(|w| w.trim_start_matches(['^', '(', '[']).starts_with(c))
-                        };
-                        let some: Vec<&str> =
-                            ALL.iter().filter(|(c, _)| is(*c) != no).map(|(_, n)| *n).collect();
-                        if !some.is_empty() {
-                            classes = some;
-                        }
-                        cx.account.approximated(step, "whole classes of statuses");
-                        said.push(step);
-                    } else {
-                        cx.account.dropped(step, "checks look at the status only");
-                    }
-                }
-                "disable-on-404" => cx.account.dropped(step, "say \"drain=404\" in the check"),
-                _ => cx.account.dropped(step, "a check is one request"),
-            }
-        }
-        let close = if version.ends_with("1.1") && fields.is_empty() { "Host: localhost\r\n" } else { "" };
-        let send = format!("{method} {uri} {version}\r\n{close}{fields}Connection: close\r\n\r\n");
-        let send = Out::new(Some(line.place), ["check_http_send", &send]);
-        lines.push(send.needs(cx.can.check, "check"));
-        let alive = std::iter::once("check_http_expect_alive").chain(classes);
-        lines.push(Out::new(Some(line.place), alive).needs(cx.can.check, "check"));
-        said.push(line);
-    }
-    said.extend(timeout);
-    for line in said {
-        if cx.can.check {
-            cx.account.approximated(line, "one check for all servers of the upstream");
-        } else {
-            cx.account.dropped(line, "needs \"check\"; failures of requests take a server out for 10 s");
-        }
-    }
-    let unused = |l: &&Line| l.word(0) == "tcp-check" || (l.word(0) == "http-check" && http.is_none());
-    for line in proxy.all().filter(unused) {
-        cx.account.dropped(line, "a check is one request");
     }
 }
 

@@ -85,6 +85,19 @@ impl Field {
 impl Changes {
     pub(super) fn read<'a>(cx: &mut Cx, proxy: &Proxy<'a>, conditions: &mut Conditions<'a>) -> Self {
         let mut out = Self::default();
+        for line in proxy.all() {
+            let (name, value) = match (line.word(0), line.word(1)) {
+                ("unique-id-header", name) => (name, "$request_id"),
+                ("option", "originalto") => ("X-Original-To", "$server_addr"),
+                _ => continue,
+            };
+            if is_name(name) && line.words.len() <= 2 {
+                out.headers.push(Out::new(Some(line.place), ["proxy_set_header", name, value]));
+                cx.account.exact(line, "");
+            } else {
+                cx.account.dropped(line, "this is no header's name, or it has parameters");
+            }
+        }
         for (i, line) in proxy.own().enumerate() {
             if let Some(field) = Field::read(line) {
                 out.field(cx, conditions, line, &field, i);
@@ -125,6 +138,10 @@ impl Changes {
             is(0, word) && is(1, name)
         });
         let before = earlier.and_then(|at| self.headers.get(at)?.words.get(2).cloned());
+        if !field.request && name.eq_ignore_ascii_case("server") && field.action != "add" {
+            cx.account.approximated(line, "tenrec's own name stands in its place; see \"server_tokens\"");
+            return self.headers.push(Out::new(cite, ["proxy_hide_header", "Server"]));
+        }
         let came = if field.request { format!("$http_{stem}") } else { format!("$upstream_http_{stem}") };
         let own = before.unwrap_or(came);
         let words = frontend::condition(line);
@@ -203,6 +220,21 @@ impl Changes {
         }
     }
 
+    /// `option forwardfor` comes after the rules: it adds the address to what they made of the header.
+    pub(super) fn forward(&mut self, line: Option<Out>) {
+        let Some(line) = line else { return };
+        let name = line.words.get(1);
+        let same = |l: &&mut Out| {
+            l.words.first() == line.words.first()
+                && l.words.get(1).zip(name).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+        };
+        match self.headers.iter_mut().find(same).and_then(|l| l.words.get_mut(2)) {
+            Some(value) if value.is_empty() => "$remote_addr".clone_into(value),
+            Some(value) => value.push_str(", $remote_addr"),
+            None => self.headers.push(line),
+        }
+    }
+
     fn put(&mut self, earlier: Option<usize>, line: Out) {
         match earlier.and_then(|at| self.headers.get_mut(at)) {
             Some(old) => *old = line,
@@ -272,6 +304,26 @@ impl Changes {
     /// `reqrep ^([^\ :]*)\ /old(.*) \1\ /new\2`: a rewrite of the request's line.
     fn older_path(&mut self, cx: &Cx, line: &Line) {
         const HEADS: [&str; 4] = ["^([^ :]*) ", "^([^ ]*) ", "^([^ :]+) ", "^([^ ]+) "];
+        // The line of a header, written anew.
+        if let (Some((name, rest)), Some((new, value))) =
+            (line.word(1).split_once(':'), line.word(2).split_once(':'))
+        {
+            let name = name.trim_start_matches('^');
+            let value = values::format(value.trim()).filter(|v| !v.is_empty() && !v.contains('\\'));
+            if let Some(value) = value.filter(|_| {
+                is_name(name)
+                    && name.eq_ignore_ascii_case(new)
+                    && matches!(rest, "" | ".*" | " .*" | ".*$")
+                    && line.words.len() == 3
+            }) {
+                cx.account.approximated(line, "the header is set, also where none came");
+                let at = self.headers.iter().position(|l| {
+                    l.words.get(1).is_some_and(|w| w.eq_ignore_ascii_case(new))
+                        && l.words.first().is_some_and(|w| w == "proxy_set_header")
+                });
+                return self.put(at, Out::new(Some(line.place), ["proxy_set_header", new, &value]));
+            }
+        }
         let regex = HEADS.iter().find_map(|h| line.word(1).strip_prefix(h));
         let target = line.word(2).strip_prefix("\\1 ");
         let step = regex.zip(target).and_then(|(regex, text)| {
@@ -304,7 +356,35 @@ impl Changes {
         };
         let mut out: Vec<Out> = lines.to_vec();
         for line in &self.headers {
+            let hides = line.words.first().is_some_and(|w| w == "proxy_hide_header");
+            if hides && !own {
+                // Rules of a frontend see the answer after those of the backend.
+                let name = line.words.get(1);
+                let added = |l: &Out| {
+                    let set = l.words.first().is_some_and(|w| w == "add_header");
+                    set && l.words.get(1).zip(name).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+                };
+                out.retain(|l| !added(l));
+            }
+            if line.words == ["proxy_hide_header", "Server"] {
+                out.retain(|l| l.words != ["proxy_pass_header", "Server"]);
+                continue;
+            }
             let theirs = lines.iter().find(|l| same(l, line));
+            // "option forwardfor" comes after the rules: it adds the address to what they made of the header.
+            let added = theirs.filter(|l| l.words.get(2).is_some_and(|w| w == "$proxy_add_x_forwarded_for"));
+            if let (Some(_), Some(ours)) = (added, line.words.get(2)) {
+                let value = match ours.as_str() {
+                    "" => "$remote_addr".to_owned(),
+                    text if text.contains("remote_addr") || text.contains("_for") => text.to_owned(),
+                    text => format!("{text}, $remote_addr"),
+                };
+                out.iter_mut()
+                    .filter(|l| same(l, line))
+                    .filter_map(|l| l.words.get_mut(2))
+                    .for_each(|w| *w = value.clone());
+                continue;
+            }
             // The Host that is passed on by itself gives way.
             let default = theirs.is_some_and(|l| l.cite.is_none());
             if theirs.is_none() || default || own {

@@ -1,13 +1,14 @@
 //! Binds, and the rules that choose a backend, redirect or refuse: servers and their locations.
 
 use super::super::model::{Line as Out, Location, Server};
+use super::super::report::Class;
 use super::changes::Changes;
 use super::condition::{Conditions, Term};
 use super::matches::{Kind, Match};
 use super::proxy::Proxy;
 use super::read::Line;
 use super::rules::{self, Rule};
-use super::{Cx, http, mapped, values};
+use super::{Cx, http, logs, mapped, stats, values};
 
 /// A rule where names and locations can tell.
 struct Native<'r, 'a> {
@@ -21,15 +22,21 @@ type Choice<'r, 'a> = (&'r Native<'r, 'a>, &'r Term);
 
 pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
     let (plain, tls) = binds(cx, proxy);
-    if proxy.section.kind == "frontend" {
-        forwardfor(cx, proxy);
-    }
     let mut conditions = Conditions::new(cx, proxy);
     let changes = match proxy.section.kind.as_str() {
-        "frontend" => Changes::read(cx, proxy, &mut conditions),
+        "frontend" => {
+            let mut changes = Changes::read(cx, proxy, &mut conditions);
+            changes.forward(http::forwardfor(cx, proxy));
+            changes
+        }
         _ => Changes::default(),
     };
     let mut stages = rules::read(cx, proxy, &mut conditions, true);
+    let page = stats::rule(cx, proxy, &mut conditions);
+    // After the rules of requests, before redirects.
+    if let Some(stage) = stages.get_mut(4) {
+        stage.extend(page);
+    }
     if let Some(line) = proxy.last("monitor-uri").filter(|l| l.word(1).starts_with('/')) {
         cx.account.exact(line, "");
         let when = conditions.test(&["path".to_owned(), line.word(1).to_owned()]);
@@ -41,6 +48,9 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
     http::options(cx, proxy);
     let mut lines = Vec::new();
     http::client(cx, proxy, &mut lines);
+    logs::lines(cx, proxy, &mut lines);
+    http::compression(cx, proxy, &mut lines);
+    http::error_places(cx, proxy, &mut lines);
     let last = changes.on(&last, false);
     match native(&conditions, &stages) {
         None => {
@@ -91,24 +101,6 @@ pub(super) fn acl_lines<'a>(cx: &Cx, proxy: &Proxy<'a>, conditions: &mut Conditi
     }
 }
 
-/// A frontend's own `option forwardfor` belongs to the backends' locations.
-fn forwardfor(cx: &mut Cx, proxy: &Proxy<'_>) {
-    let Some(line) = proxy.option("forwardfor") else { return };
-    cx.account.approximated(line, "the address is added to the header's line, not as a second line");
-    if line.words.len() > 2 {
-        cx.account.dropped(line, "parameters count in the backends only");
-    }
-    for lines in cx.backends.values_mut() {
-        let passes = lines.iter().any(|l| l.words.first().is_some_and(|w| w == "proxy_pass"));
-        let has =
-            lines.iter().any(|l| l.words.get(1).is_some_and(|w| w.eq_ignore_ascii_case("x-forwarded-for")));
-        if passes && !has {
-            let words = ["proxy_set_header", "X-Forwarded-For", "$proxy_add_x_forwarded_for"];
-            lines.insert(0, Out::new(Some(line.place), words));
-        }
-    }
-}
-
 /// The `listen` lines without and with TLS.
 fn binds(cx: &Cx, proxy: &Proxy<'_>) -> (Vec<Out>, Vec<Out>) {
     let (mut plain, mut tls) = (Vec::new(), Vec::new());
@@ -131,7 +123,27 @@ fn binds(cx: &Cx, proxy: &Proxy<'_>) -> (Vec<Out>, Vec<Out>) {
                 "accept-proxy" => more.push("proxy_protocol"),
                 "v4v6" => more.push("ipv6only=off"),
                 "v6only" => more.push("ipv6only=on"),
-                "transparent" | "defer-accept" | "tfo" | "strict-sni" => {
+                "name" | "id" | "level" | "maxconn" | "backlog" | "nice" | "process" | "thread"
+                | "shards" | "proto" => {
+                    let value = rest.next().map_or("", String::as_str);
+                    let class = match (word.as_str(), value) {
+                        ("name" | "id", _) | ("proto", "h1") => Class::Exact,
+                        ("proto", _) => Class::Dropped,
+                        _ => Class::Approximated,
+                    };
+                    cx.account.mark(line, class, &format!("{word} {value}: a matter of HAProxy's inside"));
+                }
+                "user" | "uid" | "group" | "gid" | "mode" => {
+                    rest.next();
+                    cx.account.approximated(line, "a socket is of the user who starts tenrec");
+                }
+                "alpn" if !secure => {
+                    rest.next();
+                    cx.account.exact(line, "alpn: without TLS it says nothing");
+                }
+                "tfo" => more.push("fastopen=256"),
+                "defer-accept" => more.push("deferred"),
+                "transparent" | "strict-sni" => {
                     cx.account.dropped(line, &format!("{word}: no counterpart"));
                 }
                 valued => {

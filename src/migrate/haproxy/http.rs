@@ -15,16 +15,70 @@ pub(super) fn location(cx: &mut Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
         cx.model.http.push(Out::block(None, ["map", "$http_upgrade", UPGRADES], inside));
     }
     lines.push(Out::new(None, ["proxy_set_header", "Host", "$http_host"]));
+    // nor does it put its own name in the place of the server's.
+    lines.push(Out::new(None, ["proxy_pass_header", "Server"]));
     lines.push(Out::new(None, ["proxy_set_header", "Upgrade", "$http_upgrade"]));
     lines.push(Out::new(None, ["proxy_set_header", "Connection", UPGRADES]));
     time(cx, proxy, "connect", &["proxy_connect_timeout"], Class::Exact, "", lines);
     let note = "between two reads from the server";
     time(cx, proxy, "server", &["proxy_read_timeout", "proxy_send_timeout"], Class::Exact, note, lines);
-    headers(cx, proxy, lines);
+    lines.extend(forwardfor(cx, proxy));
 }
 
 /// What is said of the connection to a server.
 const UPGRADES: &str = "$haproxy_connection";
+
+/// `compression`, where this tenrec compresses.
+pub(super) fn compression(cx: &Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
+    let said: Vec<&Line> = proxy.all().filter(|l| l.word(0) == "compression").collect();
+    let on = said.iter().any(|l| l.word(1).starts_with("algo"));
+    for line in &said {
+        match line.word(1) {
+            _ if !cx.can.gzip => cx.account.approximated(line, "answers go out as the servers make them"),
+            "algo" | "algo-res" => {
+                cx.account.approximated(line, "gzip, by nginx's rules of what is worth it");
+                lines.push(Out::new(Some(line.place), ["gzip", "on"]));
+                lines.push(Out::new(Some(line.place), ["gzip_proxied", "any"]));
+                if !said.iter().any(|l| l.word(1).starts_with("type")) {
+                    lines.push(Out::new(Some(line.place), ["gzip_types", "*"]));
+                }
+            }
+            "type" | "type-res" if on => {
+                let fits = |t: &&String| !t.contains(['$', '"', ';']) && *t != "text/html";
+                let types: Vec<&str> = line.from(2).iter().filter(fits).map(String::as_str).collect();
+                if !types.is_empty() {
+                    lines.push(Out::new(Some(line.place), ["gzip_types"].into_iter().chain(types)));
+                }
+                cx.account.approximated(line, "text/html too, always");
+            }
+            "offload" => cx.account.approximated(line, "servers may still compress by themselves"),
+            _ => cx.account.dropped(line, "no counterpart"),
+        }
+    }
+}
+
+/// `errorloc`: where somebody is sent instead of an error.
+pub(super) fn error_places(cx: &Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
+    for line in proxy.all().filter(|l| l.word(0).starts_with("errorloc")) {
+        let (code, url) = (line.word(1), line.word(2));
+        let known = matches!(
+            code,
+            "400" | "403" | "404" | "405" | "408" | "413" | "429" | "500" | "502" | "503" | "504"
+        );
+        if !known || !url.starts_with("http") || url.contains('$') {
+            cx.account.dropped(line, "a status of an error and a whole URL are expected; say \"error_page\"");
+            continue;
+        }
+        cx.account.approximated(line, "503 of HAProxy's is 502 here: both");
+        let mut words = vec!["error_page"];
+        // A server that cannot be connected to is a 502 here.
+        words.extend((code == "503").then_some("502"));
+        words.push(code);
+        words.extend((line.word(0) == "errorloc303").then_some("=303"));
+        words.push(url);
+        lines.push(Out::new(Some(line.place), words));
+    }
+}
 
 /// Timeouts towards the client.
 pub(super) fn client(cx: &Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
@@ -56,23 +110,20 @@ fn time(
     }
 }
 
-fn headers(cx: &mut Cx, proxy: &Proxy<'_>, lines: &mut Vec<Out>) {
-    if let Some(line) = proxy.option("forwardfor") {
-        let words = line.from(2);
-        let after = |name: &str| words.iter().position(|w| w == name).and_then(|i| words.get(i + 1));
-        let header = after("header").map_or("X-Forwarded-For", String::as_str);
-        let set = words.iter().any(|w| w == "if-none");
-        if proxy.section.kind == "frontend" || !is_name(header) {
-            if !is_name(header) {
-                cx.account.dropped(line, "this is no header's name");
-            }
-        } else {
-            let value = forwarded(cx, proxy, line, header, set, after("except").map(String::as_str));
-            lines.push(Out::new(Some(line.place), ["proxy_set_header", header, &value]));
-            let note = "the address is added to the header's line, not as a second line";
-            cx.account.approximated(line, note);
-        }
+/// `option forwardfor`
+pub(super) fn forwardfor(cx: &mut Cx, proxy: &Proxy<'_>) -> Option<Out> {
+    let line = proxy.option("forwardfor")?;
+    let words = line.from(2);
+    let after = |name: &str| words.iter().position(|w| w == name).and_then(|i| words.get(i + 1));
+    let header = after("header").map_or("X-Forwarded-For", String::as_str);
+    if !is_name(header) {
+        cx.account.dropped(line, "this is no header's name");
+        return None;
     }
+    let if_none = words.iter().any(|w| w == "if-none");
+    let value = forwarded(cx, proxy, line, header, if_none, after("except").map(String::as_str));
+    cx.account.approximated(line, "the address is added to the header's line, not as a second line");
+    Some(Out::new(Some(line.place), ["proxy_set_header", header, &value]))
 }
 
 /// What `option forwardfor` sends: the address behind what came, or one of them.
@@ -136,20 +187,44 @@ pub(super) fn options(cx: &Cx, proxy: &Proxy<'_>) {
                 None => option(cx, line, name),
             },
             ("no", "option") => cx.account.exact(line, ""),
-            ("timeout", "tunnel" | "client-fin" | "server-fin" | "queue" | "tarpit") => {
-                cx.account.dropped(line, "there is no such time");
+            ("timeout", "tunnel") => {
+                cx.account.approximated(
+                    line,
+                    "upgraded connections end with the times of \"server\" and \"client\"",
+                );
             }
+            ("timeout", "client-fin" | "server-fin") => {
+                cx.account.approximated(line, "half closed connections end with the other times");
+            }
+            ("timeout", "queue") => cx.account.approximated(line, "nobody waits for a server"),
+            ("timeout", "tarpit") => cx.account.approximated(line, "answered at once"),
             ("timeout", "check") if !cx.can.check => cx.account.exact(line, "nothing checks"),
-            ("log" | "log-format" | "log-tag" | "unique-id-format" | "unique-id-header" | "capture", _) => {
-                cx.account.dropped(line, "HAProxy's log lines have no counterpart; say \"access_log\"");
+            ("log", _) => {}
+            ("no", "log") => cx.account.exact(line, ""),
+            ("log-format" | "log-format-sd" | "error-log-format" | "log-tag" | "capture", _) => {
+                cx.account.approximated(line, "nginx's form of a line; say \"log_format\"");
             }
-            ("stats", _) => cx.account.dropped(line, "no page of statistics"),
-            ("errorfile" | "errorloc" | "errorloc302" | "errorloc303", _) => {
-                cx.account.dropped(line, "HAProxy's file has a head of its own; say \"error_page\"");
+            ("unique-id-format", _) => cx.account.approximated(line, "$request_id: 32 hexadecimal digits"),
+            ("unique-id-header", _) => {}
+            ("stick-table", _) if proxy.section.kind == "frontend" => {
+                cx.account.dropped(line, "nothing here counts");
             }
-            ("fullconn" | "maxconn", _) => {
-                cx.account.dropped(line, "connections are limited for the whole process")
+            ("http-response", "cache-store") => {
+                cx.account.approximated(line, "nothing is kept: every request goes to a server");
             }
+            ("stats", _) if proxy.section.kind == "backend" && proxy.own().any(|l| l.place == line.place) => {
+                cx.account.dropped(line, "of a backend: say a location with \"check_status\"");
+            }
+            ("errorfile" | "errorfiles" | "http-error", _) => {
+                let note = "tenrec's own page of that status: HAProxy's file has a head of its own; say \"error_page\"";
+                cx.account.approximated(line, note);
+            }
+            ("errorloc" | "errorloc302" | "errorloc303", _) => {}
+            ("fullconn" | "maxconn", _) => cx
+                .account
+                .approximated(line, "connections are limited for the whole process (worker_connections)"),
+            ("rate-limit", "sessions") => cx.account.dropped(line, "nothing here counts"),
+            ("backlog", _) => cx.account.approximated(line, "the system's; say \"listen … backlog=\""),
             ("description" | "id" | "enabled", _) => cx.account.exact(line, "says nothing of the traffic"),
             ("http-reuse", word) => {
                 let class = if word == "never" { Class::Dropped } else { Class::Exact };
@@ -158,15 +233,8 @@ pub(super) fn options(cx: &Cx, proxy: &Proxy<'_>) {
             ("ignore-persist" | "force-persist", _) => {
                 cx.account.dropped(line, "stickiness on a condition has no counterpart")
             }
-            (
-                "http-after-response"
-                | "tcp-request"
-                | "tcp-response"
-                | "filter"
-                | "compression"
-                | "email-alert",
-                _,
-            ) => {
+            ("http-after-response", _) if super::changes::is(line) => {}
+            ("http-after-response" | "filter" | "email-alert", _) => {
                 cx.account.dropped(line, "no counterpart");
             }
             _ => {}
@@ -181,6 +249,36 @@ fn option(cx: &Cx, line: &Line, name: &str) {
         "httpclose" | "forceclose" | "http-server-close" | "http-tunnel" | "http-pretend-keepalive" => {
             cx.account.approximated(line, "connections are kept on both sides");
         }
+        "log-health-checks"
+        | "log-separate-errors"
+        | "socket-stats"
+        | "contstats"
+        | "logasap"
+        | "dontlog-normal"
+        | "http-buffer-request"
+        | "checkcache"
+        | "prefer-last-server"
+        | "accept-invalid-http-request"
+        | "accept-invalid-http-response"
+        | "http-no-delay"
+        | "tcp-smart-accept"
+        | "tcp-smart-connect"
+        | "nolinger"
+        | "independent-streams"
+        | "splice-request"
+        | "splice-response"
+        | "http-ignore-probes"
+        | "idle-close-on-response"
+        | "http-use-proxy-header"
+        | "disable-h2-upgrade"
+        | "h1-case-adjust-bogus-client"
+        | "h1-case-adjust-bogus-server"
+        | "http-restrict-req-hdr-names"
+        | "srvtcpka"
+        | "clitcpka-cnt" => {
+            cx.account.approximated(line, "a matter of HAProxy's inside or of its log");
+        }
+        "originalto" => {}
         "persist" => cx.account.dropped(line, "a server that is down is not asked"),
         "allbackups" => cx.account.exact(line, "all spare servers are asked"),
         "httpchk-disable" | "ssl-hello-chk" | "mysql-check" | "pgsql-check" | "redis-check" | "smtpchk"

@@ -79,10 +79,10 @@ impl Match {
     }
 }
 
-/// A network of IPv4, or an address of IPv6, as the regular expression of its addresses.
+/// A network of IPv4, or an address of IPv6, as the key of a map that takes its addresses.
 pub(super) fn network(text: &str) -> Option<String> {
-    if let Ok(address) = text.strip_suffix("/128").unwrap_or(text).parse::<std::net::Ipv6Addr>() {
-        return Some(format!("~^{}$", escape(&address.to_string())));
+    if text.contains(':') {
+        return network_v6(text);
     }
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => {
@@ -95,6 +95,10 @@ pub(super) fn network(text: &str) -> Option<String> {
         None => (text, 32),
     };
     let octets = address.parse::<std::net::Ipv4Addr>().ok()?.octets();
+    if bits == 32 {
+        // A text, which a map finds without going through the others.
+        return Some(address.to_owned());
+    }
     let mut out = String::from("~^");
     for (i, octet) in octets.iter().enumerate() {
         let left = bits.saturating_sub(8 * u32::try_from(i).ok()?).min(8);
@@ -123,6 +127,51 @@ pub(super) fn network(text: &str) -> Option<String> {
     Some(out)
 }
 
+/// The same of IPv6, where the text of every address in the network begins alike.
+fn network_v6(text: &str) -> Option<String> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, bits.parse::<usize>().ok().filter(|b| *b <= 128)?),
+        None => (text, 128),
+    };
+    let address: std::net::Ipv6Addr = address.parse().ok()?;
+    if bits == 128 {
+        return Some(address.to_string());
+    }
+    let mut out = String::from("~*^");
+    let (whole, rest) = (bits / 16, bits % 16);
+    for (i, group) in address.segments().into_iter().enumerate() {
+        match i.cmp(&whole) {
+            // Zeros may be written or left out.
+            std::cmp::Ordering::Less if group == 0 => return None,
+            std::cmp::Ordering::Less => out.push_str(&format!("{group:x}:")),
+            std::cmp::Ordering::Equal if rest > 0 => {
+                if group >> 12 == 0 {
+                    return None;
+                }
+                for digit in 0..4 {
+                    let value = group >> (12 - 4 * digit) & 15;
+                    match rest.saturating_sub(4 * digit).min(4) {
+                        0 => out.push_str("[0-9a-f]"),
+                        4 => out.push_str(&format!("{value:x}")),
+                        some => {
+                            let span = 1u16 << (4 - some);
+                            let first = value / span * span;
+                            let all: String = (first..first + span).map(|d| format!("{d:x}")).collect();
+                            out.push_str(&format!("[{all}]"));
+                        }
+                    }
+                }
+                out.push(':');
+            }
+            _ => break,
+        }
+    }
+    if bits == 0 {
+        out.push_str("[^.]*:");
+    }
+    Some(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::network;
@@ -131,17 +180,28 @@ mod tests {
     fn networks_are_the_addresses_in_them() {
         for (net, regex) in [
             ("10.0.0.0/8", r"~^10\."),
-            ("192.168.1.7", r"~^192\.168\.1\.7$"),
+            ("192.168.1.7", "192.168.1.7"),
             ("172.16.0.0/15", r"~^172\.(16|17)\."),
             ("172.16.0.0/255.254.0.0", r"~^172\.(16|17)\."),
             ("10.1.2.252/30", r"~^10\.1\.2\.(252|253|254|255)$"),
             ("0.0.0.0/0", "~^."),
-            ("::1", "~^::1$"),
+            ("::1", "::1"),
         ] {
             assert_eq!(network(net).as_deref(), Some(regex), "{net}");
         }
         assert_eq!(network("10.0.0.0/33"), None);
-        assert_eq!(network("fd00::/8"), None);
+        for (net, regex) in [
+            ("fc00::/7", "~*^f[cd][0-9a-f][0-9a-f]:"),
+            ("fe80::/10", "~*^fe[89ab][0-9a-f]:"),
+            ("2001:db8::/32", "~*^2001:db8:"),
+            ("2001:db8:a:b::/64", "~*^2001:db8:a:b:"),
+            ("::/0", "~*^[^.]*:"),
+        ] {
+            assert_eq!(network(net).as_deref(), Some(regex), "{net}");
+        }
+        // Whether the zeros are written depends on the rest.
+        assert_eq!(network("2001:db8:0:1::/64"), None);
+        assert_eq!(network("2001:db8::/29"), None);
         assert_eq!(network("10.0.0.0/255.0.255.0"), None);
     }
 }

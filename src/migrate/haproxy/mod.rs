@@ -3,17 +3,23 @@
 mod account;
 mod ask;
 mod backend;
+mod balance;
 mod changes;
+mod checks;
+mod chosen;
 mod condition;
 mod frontend;
 mod global;
 mod http;
+mod logs;
 mod mapped;
 mod matches;
 mod proxy;
 mod read;
+mod resolve;
 mod rules;
 mod sessions;
+mod stats;
 mod users;
 mod values;
 
@@ -21,6 +27,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::can::Can;
+use super::convert::Asked;
 use super::input::{Input, Place, Problem};
 use super::model::{Line as Out, Model, Names};
 use super::report::{Class, Report};
@@ -40,10 +47,18 @@ struct Cx {
     /// What the variables of each section begin with.
     variables: Names,
     users: Rc<users::Users>,
-    without_limits: bool,
+    resolvers: Vec<resolve::Resolver>,
+    asked: Asked,
+    /// The `log` lines of `global`.
+    logs: Vec<(Place, String)>,
 }
 
-pub(super) fn convert(inputs: &[Input], can: Can, report: &mut Report) -> Result<Model, Problem> {
+pub(super) fn convert(
+    inputs: &[Input],
+    can: Can,
+    asked: &Asked,
+    report: &mut Report,
+) -> Result<Model, Problem> {
     let sections = read::read(inputs)?;
     let proxies = proxy::proxies(&sections);
     if proxies.is_empty() {
@@ -63,8 +78,11 @@ pub(super) fn convert(inputs: &[Input], can: Can, report: &mut Report) -> Result
         tables: BTreeMap::new(),
         variables: Names::default(),
         users: Rc::new(users::Users::read(&sections)),
-        without_limits: false,
+        resolvers: Vec::new(),
+        asked: asked.clone(),
+        logs: Vec::new(),
     };
+    cx.resolvers = resolve::read(&sections, &cx.account);
     cx.users.account(&sections, &cx.account);
     for section in &sections {
         let table = section.lines.iter().rev().find(|l| l.word(0) == "stick-table");
@@ -87,8 +105,24 @@ pub(super) fn convert(inputs: &[Input], can: Can, report: &mut Report) -> Result
     for proxy in served.iter().filter(|p| p.section.kind != "backend") {
         frontend::convert(&mut cx, proxy);
     }
+    peers(&cx, &sections);
     report.rows.extend(cx.account.rows(&sections));
     Ok(cx.model)
+}
+
+/// Those who share tables: a store takes their place where one is said.
+fn peers(cx: &Cx, sections: &[read::Section]) {
+    let shared = |l: &read::Line| l.word(0) == "stick-table" && l.words.iter().any(|w| w == "peers");
+    let used = sections.iter().any(|s| s.lines.iter().any(shared));
+    for section in sections.iter().filter(|s| s.kind == "peers") {
+        for line in section.head.iter().chain(&section.lines) {
+            match (used, &cx.asked.store) {
+                (false, _) => cx.account.exact(line, "no table is shared"),
+                (true, Some(_)) => cx.account.approximated(line, "the store takes their place"),
+                (true, None) => cx.account.dropped(line, sessions::SHARED),
+            }
+        }
+    }
 }
 
 fn speaks_http(cx: &Cx, proxy: &Proxy<'_>, said: bool) -> bool {

@@ -31,7 +31,7 @@ pub(super) fn stage(line: &Line) -> Option<usize> {
     Some(match (line.word(0), line.word(1)) {
         ("tcp-request", "connection") => 0,
         ("tcp-request", "session") => 1,
-        ("tcp-request", "content") => 2,
+        ("tcp-request", "content" | "inspect-delay") => 2,
         ("block", _) => 3,
         ("http-request", _) | ("http-response", "deny" | "return" | "redirect") | ("tcp-response", _) => 4,
         (
@@ -102,11 +102,11 @@ fn add<'a>(
         cx.account.dropped(line, &format!("{why}: what it let through is asked what follows, too"));
     } else if refuses && loss == Loss::Load {
         cx.account.dropped(line, &format!("{why}: nothing is refused for the load's sake"));
-    } else if (refuses && !(loss == Loss::Rate && cx.without_limits)) || loss > Loss::What {
+    } else if (refuses && !(loss == Loss::Rate && cx.asked.without_limits)) || loss > Loss::What {
         if !refuses && !under.is_empty() {
             rules.push(Rule { line, when: under, then: lines });
         }
-        if loss == Loss::Rate && cx.without_limits {
+        if loss == Loss::Rate && cx.asked.without_limits {
             return cx.account.dropped(line, &format!("{why}; left out as --without-limits says"));
         }
         let limits = if loss == Loss::Rate { ", or convert with --without-limits" } else { "" };
@@ -181,6 +181,10 @@ fn action<'a>(cx: &mut Cx, line: &'a Line) -> Option<(Act, &'a [String])> {
             let field = Out::new(cite, ["add_header", "WWW-Authenticate", &challenge, "always"]);
             Act::Refuse([vec![field], answer("401")].concat())
         }
+        ("http-request", "use-service") if word(2) == "prometheus-exporter" && cx.can.check => {
+            cx.account.approximated(line, "the peers' states in Prometheus' form, by \"check_status\"");
+            Act::Answer(vec![Out::new(cite, ["check_status", "prometheus"])])
+        }
         ("http-request", "return") => Act::Answer(returned(cx, line, words)?),
         ("http-request", _) if super::changes::is(line) => return None,
         ("http-request", name) => {
@@ -197,6 +201,10 @@ fn action<'a>(cx: &mut Cx, line: &'a Line) -> Option<(Act, &'a [String])> {
 
 fn tcp(cx: &Cx, line: &Line) -> Option<Act> {
     Some(match line.word(2) {
+        _ if line.word(1) == "inspect-delay" => {
+            cx.account.exact(line, "requests are read before rules are asked");
+            return None;
+        }
         "reject" | "silent-drop" => {
             let note = "asked of each request, not of the connection; it ends without an answer";
             cx.account.approximated(line, note);
@@ -241,6 +249,7 @@ fn other(cx: &mut Cx, line: &Line, name: &str) {
             cx.account.dropped(line, "all requests are alike");
         }
         "set-src" => set_src(cx, line),
+        "cache-use" => cx.account.approximated(line, "nothing is kept: every request goes to a server"),
         "normalize-uri" => cx.account.approximated(line, "paths are normalised where locations are sought"),
         "wait-for-body" => cx.account.exact(line, "bodies are read before they are passed on"),
         _ if bare.starts_with("track-sc") || bare.starts_with("sc-") => {
@@ -331,6 +340,13 @@ fn returned(cx: &Cx, line: &Line, words: &[String]) -> Option<Vec<Out>> {
             _ => cx.account.dropped(line, "hdr: no variable has this"),
         }
     }
+    let path = after("file").filter(|p| p.starts_with('/') && !p.contains(['$', '"']) && status == "200");
+    if let Some(path) = path {
+        cx.account.exact(line, "the file is read for each request");
+        out.push(Out::new(Some(line.place), ["root", "/"]));
+        out.push(Out::new(Some(line.place), ["try_files", path, "=404"]));
+        return Some(out);
+    }
     if words.iter().any(|w| matches!(w.as_str(), "file" | "lf-file" | "errorfile" | "errorfiles")) {
         cx.account.dropped(line, "files: say them with \"error_page\" and \"root\"");
     }
@@ -342,8 +358,14 @@ fn redirect(cx: &mut Cx, line: &Line, words: &[String]) -> Option<Vec<Out>> {
     let mut code = "302";
     let mut target = None;
     let mut cookie = None;
-    let bare = words.iter().any(|w| w == "drop-query");
-    let asked = if bare { "$uri" } else { "$request_uri" };
+    let mut slash = false;
+    let has = |word: &str| words.iter().any(|w| w == word);
+    let asked = match (has("drop-query"), has("append-slash")) {
+        (true, true) => "$uri/",
+        (true, false) => "$uri",
+        (false, true) => "$uri/$is_args$args",
+        (false, false) => "$request_uri",
+    };
     let mut rest = words.iter().map(String::as_str);
     while let Some(word) = rest.next() {
         match word {
@@ -361,6 +383,7 @@ fn redirect(cx: &mut Cx, line: &Line, words: &[String]) -> Option<Vec<Out>> {
                     _ => text,
                 });
             }
+            "append-slash" => slash = true,
             "drop-query" => cx.account.approximated(line, "the path after its escapes are resolved"),
             "ignore-empty" => {}
             "set-cookie" | "clear-cookie" => {
@@ -384,6 +407,9 @@ fn redirect(cx: &mut Cx, line: &Line, words: &[String]) -> Option<Vec<Out>> {
     {
         // HAProxy sends the text as it is written.
         cx.model.http.push(Out::new(None, ["absolute_redirect", "off"]));
+    }
+    if slash {
+        cx.account.approximated(line, "the path after its escapes are resolved");
     }
     let cookie = cookie.map(|c| Out::new(Some(line.place), ["add_header", "Set-Cookie", &c, "always"]));
     let answer = Out::new(Some(line.place), ["return", code, &target]);

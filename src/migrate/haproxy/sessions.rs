@@ -257,6 +257,10 @@ fn after<'a>(line: &'a Line, word: &str) -> Option<&'a str> {
     line.words.get(at + 1).map(String::as_str)
 }
 
+/// What is said of a table that several machines share.
+pub(super) const SHARED: &str =
+    "peers: the table is not shared; with --store redis://HOST it is, through Redis or Valkey";
+
 /// A table as `sticky learn`.
 fn learn(
     cx: &mut Cx,
@@ -349,7 +353,10 @@ fn learn(
             cx.account.approximated(table, "an entry that is not used for a day goes");
         }
         if after(table, "peers").is_some() {
-            cx.account.dropped(table, "peers: the table is not shared");
+            match &cx.asked.store {
+                Some(_) => cx.account.approximated(table, "peers: shared through the store"),
+                None => cx.account.dropped(table, SHARED),
+            }
         }
         if after(table, "store").is_some() {
             cx.account.dropped(table, "store: nothing is counted");
@@ -363,6 +370,8 @@ fn learn(
     words.extend(lookups);
     words.push(format!("zone={upstream}_sessions:{size}m"));
     words.push(format!("timeout={}", values::shown(time.unwrap_or(86_400_000))));
+    let shared = table.is_some_and(|t| after(t, "peers").is_some());
+    words.extend(cx.asked.store.as_ref().filter(|_| shared).map(|url| format!("store={url}")));
     Some(Sticky { cite: Some(line.place), kind: StickyKind::Learn(words) })
 }
 

@@ -92,7 +92,14 @@ pub(super) fn format(text: &str) -> Option<String> {
             rest = after;
         } else if let Some(after) = rest.strip_prefix("%[") {
             let (inside, after) = after.split_once(']')?;
-            let name = sample(inside)?;
+            let name = match inside.split_once("),") {
+                // The host is without its port and in small letters anyway.
+                Some(("hdr(host" | "req.hdr(host" | "hdr(Host" | "req.hdr(Host", then)) => {
+                    let steps = ["lower", "field(1,:)", "host_only", "field(1,:),lower", "lower,field(1,:)"];
+                    steps.contains(&then).then(|| "$host".to_owned())?
+                }
+                _ => sample(inside)?,
+            };
             // Braces: what follows may look like a part of the name.
             out.push_str(&format!("${{{}}}", name.strip_prefix('$')?));
             rest = after;
@@ -132,6 +139,13 @@ pub(super) fn sample(text: &str) -> Option<String> {
             format!("$cookie_{}", token(argument).filter(|t| !t.contains('-'))?)
         }
         "urlp" | "url_param" => format!("$arg_{}", token(argument).filter(|t| !t.contains('-'))?),
+        "ssl_fc_sni" => "$ssl_server_name".to_owned(),
+        "ssl_fc_protocol" => "$ssl_protocol".to_owned(),
+        "ssl_fc_cipher" => "$ssl_cipher".to_owned(),
+        // As OpenSSL wrote it of old, which HAProxy still does.
+        "ssl_c_s_dn" if argument.is_empty() => "$ssl_client_s_dn_legacy".to_owned(),
+        "ssl_c_i_dn" if argument.is_empty() => "$ssl_client_i_dn_legacy".to_owned(),
+        "hostname" => "$hostname".to_owned(),
         "path" => "$uri".to_owned(),
         "url" | "capture.req.uri" | "pathq" => "$request_uri".to_owned(),
         "query" => "$args".to_owned(),
