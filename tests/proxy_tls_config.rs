@@ -114,3 +114,41 @@ fn certificates_are_read_by_the_test_of_the_environment_alone() {
     std::fs::write(dir.path().join("nginx.conf"), conf).unwrap();
     assert!(said("semantic").contains("no proxy_ssl_trusted_certificate for proxy_ssl_verify"));
 }
+
+#[test]
+fn explain_tells_how_the_backend_is_spoken_to_and_needs_no_certificate() {
+    let dir = prefix(&[]);
+    let conf = http(
+        "upstream app.test { server 127.0.0.1:1; }\n\
+         server { listen 127.0.0.1:1; location / { proxy_pass https://app.test; proxy_ssl_verify on;\n\
+           proxy_ssl_trusted_certificate gone.ca; proxy_ssl_crl gone.crl; proxy_ssl_server_name on;\n\
+           proxy_ssl_certificate gone.crt; proxy_ssl_certificate_key gone.key; }\n\
+         location /any { proxy_pass https://app.test; }\nlocation /plain { proxy_pass http://app.test; } }",
+    );
+    std::fs::write(dir.path().join("nginx.conf"), conf).unwrap();
+    let explain = |path: &str, more: &[&str]| {
+        let mut command = std::process::Command::new(Program::Tenrec.path());
+        command.arg("explain").args(["-p", &format!("{}/", dir.path().display()), "-c", "nginx.conf"]);
+        let output = command.args(more).arg(format!("GET http://127.0.0.1:1{path}")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = explain("/", &[]);
+    let line = "tls         the name \"app.test\" is sent; the certificate must be for \"app.test\", by gone.ca, depth 1, \
+                not revoked by gone.crl; gone.crt is shown";
+    assert!(said.contains(line), "{said}");
+    assert!(explain("/any", &[]).contains("tls         no name is sent; any certificate is accepted\n"));
+    let json = |path: &str| -> serde_json::Value {
+        let whole: serde_json::Value = serde_json::from_str(&explain(path, &["--format=json"])).unwrap();
+        whole["upstreams"][0]["tls"].clone()
+    };
+    assert_eq!(
+        json("/"),
+        serde_json::json!({
+            "name": "app.test", "sent": true, "verified": true, "trusted": "gone.ca", "depth": 1, "crl": "gone.crl",
+            "certificate": "gone.crt",
+        })
+    );
+    assert_eq!(json("/any")["verified"], false);
+    assert_eq!(json("/plain"), serde_json::Value::Null);
+}

@@ -83,7 +83,7 @@ fn side(name: &OsString, words: &Words) -> Result<(Loaded, Arc<Plan>), String> {
         folder.push("/");
         place.prefix = folder.into();
     }
-    let mut loaded = checked(compile::load(&place.conf, &place.prefix, None))
+    let mut loaded = checked(compile::load_text(&place.conf, &place.prefix, None))
         .map_err(|e| format!("{}: {e}", name.to_string_lossy()))?;
     let plan = Arc::new(loaded.plan.take().unwrap_or_default());
     Ok((loaded, plan))

@@ -103,7 +103,7 @@ pub(super) fn load(words: &Words) -> Result<Loaded, String> {
     let args = Args { conf: words.value("c").cloned(), prefix: words.value("p").cloned(), ..Args::default() };
     let place = Place::find(&args).map_err(|e| format!("getcwd() failed ({})", sys::err_text(&e)))?;
     let globals = words.value("g").map(|g| g.to_string_lossy().into_owned());
-    checked(compile::load(&place.conf, &place.prefix, globals.as_deref()))
+    checked(compile::load_text(&place.conf, &place.prefix, globals.as_deref()))
 }
 
 /// What was loaded, when it can run.

@@ -21,13 +21,22 @@ pub struct Loaded {
 
 /// Reads the file `main`, whose relative paths start from `prefix`, and the directives of `-g`.
 pub fn load(main: &Path, prefix: &Path, globals: Option<&str>) -> Loaded {
+    load_with(main, prefix, globals, true)
+}
+
+/// The same without a look at certificates and keys; the plan is to be read, not to be run.
+pub fn load_text(main: &Path, prefix: &Path, globals: Option<&str>) -> Loaded {
+    load_with(main, prefix, globals, false)
+}
+
+fn load_with(main: &Path, prefix: &Path, globals: Option<&str>, files: bool) -> Loaded {
     let mut syntax = Diags::new();
     let conf = source::load(main, prefix, globals, &mut syntax);
     if conf.main_file.is_none() {
         // nginx says only that it cannot be read.
         return Loaded { conf, diags: syntax, plan: None };
     }
-    check(conf, prefix, syntax)
+    check_with(conf, prefix, files, syntax)
 }
 
 /// The same for a configuration in hand; `diags` is what was said of its form.

@@ -24,7 +24,7 @@ mod tables;
 pub mod upstream;
 mod vars;
 
-pub use load::{Loaded, check, check_text, load};
+pub use load::{Loaded, check, check_text, load, load_text};
 pub use pins::{KEY_FILE, load_key};
 pub use program::{Builder, compile};
 pub use vars::Names;

@@ -166,6 +166,9 @@ impl Report {
     fn upstream_text(&self, passed: &Passed, row: &mut impl FnMut(&str, &str)) {
         let by = passed.balancer.as_ref().map_or(String::new(), |b| format!(", {b}"));
         row("upstream", &format!("\"{}\"{by}", passed.to));
+        if let Some(tls) = &passed.tls {
+            row("tls", &tls.said());
+        }
         if let Some(session) = &passed.session {
             row("session", &session.said());
         }

@@ -208,7 +208,7 @@ fn step(names: &Names<'_>, outcome: &Outcome, event: &Event) -> Option<Step> {
             });
             Step::new("proxy_pass", format!("to \"{to}\""), data)
         }
-        Event::Session { .. } => return None,
+        Event::Session { .. } | Event::Tls { .. } => return None,
         Event::Peer { name, .. } => Step::new("peer", format!("{name} is asked"), json!({ "peer": &**name })),
         Event::NoPeer(_) => {
             Step::new("peer", "none can be asked: no live upstreams", json!({ "peer": null }))

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::engine::{Asked, Outcome, head_end};
 use super::pins::how;
+use super::secure::{PeerTls, peer_tls};
 use super::words::{Names, text};
 use crate::balance::{NoPeer, Shared, Verdict};
 use crate::http::{Event, Request};
@@ -20,6 +21,8 @@ use crate::zone::Slots;
 pub struct Passed {
     /// The upstream's name, or the address.
     pub to: String,
+    /// How its peers are spoken to by TLS; `None`: they are not.
+    pub tls: Option<PeerTls>,
     pub balancer: Option<String>,
     pub session: Option<Session>,
     pub peers: Vec<Peer>,
@@ -97,6 +100,10 @@ fn one<'a>(
     });
     let mut out = Passed {
         to: known.map_or(&**address, |(_, u)| &u.name).to_owned(),
+        tls: events.iter().find_map(|e| match e {
+            Event::Tls { loc, name } => peer_tls(names, *loc, name),
+            _ => None,
+        }),
         balancer: known.map(|(_, u)| names.method(&u.method)),
         session: known.zip(ticket).map(|((_, u), ticket)| session(names, &outcome.request, u, &ticket)),
         peers: known.map(|(_, u)| peers(u)).unwrap_or_default(),
@@ -277,6 +284,7 @@ impl Passed {
     pub fn json(&self) -> Value {
         json!({
             "to": self.to,
+            "tls": self.tls.as_ref().map(PeerTls::json),
             "balancer": self.balancer,
             "session": self.session.as_ref().map(Session::json),
             "peers": self.peers.iter().map(Peer::json).collect::<Vec<_>>(),

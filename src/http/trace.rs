@@ -119,6 +119,12 @@ pub enum Event {
         upstream: Option<UpstreamId>,
         address: Box<str>,
     },
+    /// Its peers are spoken to by TLS, with the settings of this location. `name`: what their certificates must be for, and
+    /// what is sent; empty: neither.
+    Tls {
+        loc: LocId,
+        name: Box<[u8]>,
+    },
     /// What the request says of its session.
     Session {
         upstream: UpstreamId,

@@ -133,7 +133,9 @@ impl<'a> Exchange<'a> {
     async fn run(&mut self, mut destination: Destination, said: &destination::Said) -> Outcome {
         if let Some(tls) = self.proxy.tls.as_deref().filter(|_| said.https) {
             let host = self.upstream().map_or(&*said.host, |u| u.name.as_bytes());
-            self.secure = Some(Secure::new(tls, host, self.req));
+            let secure = Secure::new(tls, host, self.req);
+            self.req.note(|| Event::Tls { loc: self.req.loc, name: secure.who.name().into() });
+            self.secure = Some(secure);
         }
         self.find_session();
         let mine = Rc::clone(self.mine);

@@ -24,6 +24,12 @@ pub(super) struct Who {
     name: Box<[u8]>,
 }
 
+impl Who {
+    pub(super) fn name(&self) -> &[u8] {
+        &self.name
+    }
+}
+
 /// The TLS of an exchange.
 #[derive(Debug)]
 pub(super) struct Secure<'a> {
