@@ -9,6 +9,8 @@ pub mod values;
 pub mod rt;
 pub mod sys;
 
+pub mod tls;
+
 pub mod syntax;
 
 pub mod source;

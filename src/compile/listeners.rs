@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::Builder;
-use crate::config::Listen;
+use crate::config::{self, Listen, Ssl, Step};
+use crate::diag::Severity;
 use crate::plan::{ListenAddr, ListenEntry, ListenOptions, Listener, ServerId};
 
 /// Address family and port: what shares a wildcard.
@@ -25,6 +26,7 @@ struct Address {
     servers: Vec<ServerId>,
     proxy_protocol: bool,
     http2: bool,
+    ssl: bool,
     protocols: Protocols,
 }
 
@@ -47,6 +49,7 @@ impl Address {
             servers: vec![server],
             proxy_protocol: listen.proxy_protocol,
             http2: listen.http2,
+            ssl: listen.ssl,
             protocols: Protocols::default(),
         }
     }
@@ -80,12 +83,13 @@ impl Address {
         let warn = self.redefines(listen, was_set);
         self.proxy_protocol |= listen.proxy_protocol;
         self.http2 |= listen.http2;
+        self.ssl |= listen.ssl;
         Ok(warn)
     }
 
     fn redefines(&mut self, listen: &Listen, was_set: bool) -> bool {
-        let now = protocols(listen.proxy_protocol, listen.http2);
-        let before = protocols(self.proxy_protocol, self.http2);
+        let now = protocols(listen.proxy_protocol, listen.ssl, listen.http2);
+        let before = protocols(self.proxy_protocol, self.ssl, self.http2);
         let p = &mut self.protocols;
         let known_differs = p.known.is_some_and(|k| k != now);
         let (warn, known, changed) = if now & !before != 0 {
@@ -103,8 +107,8 @@ impl Address {
 }
 
 /// What a line says of protocols, a bit each.
-fn protocols(proxy_protocol: bool, http2: bool) -> u8 {
-    u8::from(proxy_protocol) | u8::from(http2) << 2
+fn protocols(proxy_protocol: bool, ssl: bool, http2: bool) -> u8 {
+    u8::from(proxy_protocol) | u8::from(ssl) << 1 | u8::from(http2) << 2
 }
 
 /// An address as nginx prints it.
@@ -146,8 +150,31 @@ pub fn compile(b: &mut Builder<'_>) {
             }
         }
     }
+    ports.iter().flatten().filter(|a| a.ssl).for_each(|a| certified(b, a));
     for port in ports {
         listeners_of(b, port);
+    }
+}
+
+/// An address with TLS has a certificate for whoever names no server.
+fn certified(b: &mut Builder<'_>, address: &Address) {
+    let http = b.http;
+    let of = |id: &ServerId| http.servers.get(id.ix());
+    let lacks = |server: &config::Server| {
+        let own = |ssl: &Ssl| ssl.certificates.as_ref().map(|c| !c.is_empty());
+        let reject = server.ssl.reject.or(http.ssl.reject).unwrap_or(false);
+        (own(&server.ssl).or(own(&http.ssl)) != Some(true), reject)
+    };
+    let Some(default) = of(&address.default_server) else { return };
+    let missing = match lacks(default) {
+        (false, _) => None,
+        (true, false) => Some(default),
+        // Then every other one must have a certificate, or refuse too.
+        (true, true) => address.servers.iter().filter_map(of).find(|s| lacks(s) == (true, false)),
+    };
+    if let Some(server) = missing {
+        let words = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
+        b.found.late(http.close, Step::Whole, Severity::Emerg, Some(server.at), words);
     }
 }
 
@@ -171,6 +198,7 @@ fn listeners_of(b: &mut Builder<'_>, mut port: Vec<Address>) {
             names: b.name_router(&address.servers, &shown(&address.addr)),
             proxy_protocol: address.proxy_protocol,
             http2: address.http2,
+            ssl: address.ssl,
         };
         if has_wildcard && !address.bind && !address.wildcard() {
             waiting.push(entry);

@@ -240,6 +240,7 @@ impl<'a> Builder<'a> {
             Some(config::ServerName::Regex(p)) => [b"~", &p.text[..]].concat().into(),
             Some(config::ServerName::Text(t)) => t.strip_prefix(b".").unwrap_or(t).into(),
         };
+        let (tls, reject_handshake, verify_client) = self.tls(server);
         let location = self.plan.locations.get(root.ix());
         plan::Server {
             name,
@@ -258,6 +259,9 @@ impl<'a> Builder<'a> {
                 streams: u32::try_from(srv.http2_streams()).unwrap_or(u32::MAX),
                 preread: u32::try_from(srv.http2_preread()).unwrap_or(u32::MAX),
             },
+            tls,
+            reject_handshake,
+            verify_client,
         }
     }
 

@@ -21,6 +21,7 @@ mod resolver;
 mod routers;
 mod script;
 mod tables;
+mod tls;
 pub mod upstream;
 mod vars;
 

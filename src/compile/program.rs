@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::logs::Logs;
 use super::proxy::Upstreams;
 use super::resolver::Resolvers;
+use super::tls::Read;
 use super::{Names, listeners, locations};
 use crate::config::{Found, Http, Settings};
 use crate::plan::{Plan, Process};
@@ -26,6 +27,8 @@ pub struct Builder<'a> {
     pub logs: Logs,
     pub upstreams: Upstreams,
     pub resolvers: Resolvers,
+    /// What TLS has read.
+    pub read: Read,
     pub plan: Plan,
 }
 
@@ -46,6 +49,7 @@ pub fn compile(settings: &Settings, prefix: &Path, files: bool, found: &mut Foun
         logs: Logs::default(),
         upstreams: Upstreams::default(),
         resolvers: Resolvers::new(),
+        read: Read::default(),
         plan: Plan { process, ..Plan::default() },
     };
     if settings.http.is_some() {

@@ -20,6 +20,8 @@ pub enum Step {
     Merge,
     /// Location trees.
     Locations,
+    /// Modules look at the whole.
+    Whole,
     /// Variables are looked up.
     Variables,
     /// Server names of an address.

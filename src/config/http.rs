@@ -7,6 +7,7 @@ use super::location::{Level, Location, limited};
 use super::names::{self, ServerName};
 use super::script::Script;
 use super::srv::Srv;
+use super::ssl::Ssl;
 use super::tables::Table;
 use super::{Cx, Place, Step, pins, upstream};
 use crate::diag::Diags;
@@ -20,6 +21,7 @@ use crate::values;
 pub struct Http {
     pub level: Level,
     pub srv: Srv,
+    pub ssl: Ssl,
     pub formats: Formats,
     pub servers: Vec<Server>,
     /// Every server block and location, a parent before its children.
@@ -39,6 +41,7 @@ pub struct Http {
 #[derive(Debug)]
 pub struct Server {
     pub srv: Srv,
+    pub ssl: Ssl,
     pub names: Vec<ServerName>,
     pub listens: Vec<Listen>,
     /// Index into [`Http::locations`]: the block itself.
@@ -93,6 +96,7 @@ impl Http {
                 }
                 name if Table::knows(name) => http.tables.extend(Table::read(cx, d)),
                 name if Srv::knows(name) => http.srv.read(cx, d),
+                name if Ssl::knows(name) => http.ssl.read(cx, d),
                 _ => http.level.read(cx, d),
             }
         }
@@ -103,7 +107,14 @@ impl Http {
     fn server(&mut self, cx: &mut Cx<'_>, block: Dir<'_>) {
         let at = block.at();
         let root = self.locations.len();
-        let mut server = Server { srv: Srv::default(), names: Vec::new(), listens: Vec::new(), root, at };
+        let mut server = Server {
+            srv: Srv::default(),
+            ssl: Ssl::default(),
+            names: Vec::new(),
+            listens: Vec::new(),
+            root,
+            at,
+        };
         let mut listening = false;
         self.locations.push(Location::server_itself(self.servers.len(), at));
         let mut open = vec![Open { at: root, script: root, condition: None, rest: block.children() }];
@@ -165,6 +176,7 @@ impl Http {
                     }
                 }
                 name if Srv::knows(name) => server.srv.read(cx, d),
+                name if Ssl::knows(name) => server.ssl.read(cx, d),
                 _ => {
                     if let Some(location) = self.locations.get_mut(at) {
                         location.read(cx, d);

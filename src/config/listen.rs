@@ -24,6 +24,7 @@ pub struct Listen {
     pub proxy_protocol: bool,
     /// `http2`, deprecated.
     pub http2: bool,
+    pub ssl: bool,
     pub options: ListenOptions,
     pub at: Place,
 }
@@ -39,6 +40,7 @@ impl Listen {
             bind: false,
             proxy_protocol: false,
             http2: false,
+            ssl: false,
             options: ListenOptions::default(),
             at,
         }
@@ -61,6 +63,7 @@ impl Listen {
             bind: false,
             proxy_protocol: false,
             http2: false,
+            ssl: false,
             options: ListenOptions::default(),
             at: d.at(),
         };
@@ -89,7 +92,10 @@ impl Listen {
                 self.proxy_protocol = true;
                 return Ok(());
             }
-            b"ssl" => return Err("the \"ssl\" parameter requires ngx_http_ssl_module".to_owned()),
+            b"ssl" => {
+                self.ssl = true;
+                return Ok(());
+            }
             b"http2" => {
                 self.http2 = true;
                 return Ok(());

@@ -117,6 +117,8 @@ fn info(ask: &Ask, socket: &Socket) -> ConnInfo {
         listener: socket.listener,
         entry: socket.entry,
         tls: false,
+        secure: None,
+        to_https: false,
         first: None,
         started: rt::clock::unix_millis(),
         requests: 0,

@@ -1,7 +1,7 @@
 //! The virtual server of a host.
 
 use super::NamedBy;
-use crate::plan::{NameRouter, RegexId, ServerId};
+use crate::plan::{ListenEntry, NameRouter, Plan, RegexId, ServerId};
 
 /// The server of a lower-case host; `None`: nobody's, so the address's default one. `matched` runs a regex on the
 /// host.
@@ -29,6 +29,13 @@ pub fn find_server(
     }
     let found = names.regexes.iter().find(|(regex, id)| matched(*regex, *id));
     found.map(|&(regex, id)| (id, NamedBy::Regex(regex)))
+}
+
+/// The same outside of a request: no captures are kept.
+pub fn server_of(plan: &Plan, entry: &ListenEntry, host: &[u8]) -> Option<ServerId> {
+    let fits =
+        |id: RegexId, _| plan.regexes.get(id.ix()).is_some_and(|r| r.code.is_match(host).unwrap_or(false));
+    find_server(&entry.names, host, fits).map(|(server, _)| server)
 }
 
 #[cfg(test)]

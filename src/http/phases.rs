@@ -4,7 +4,7 @@ use super::captures::run_regex;
 use super::context::Bytes;
 use super::{
     Event, NamedBy, Request, ThreadState, browser, checks, content, gate, host, limit, realip, respond,
-    route, script, special, uri,
+    route, script, secure, special, uri,
 };
 use crate::diag::Severity;
 use crate::plan::{Content, LocId, LocMatch, Return};
@@ -54,12 +54,18 @@ pub async fn run(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState)
         );
         return error(req, conn, thread, status).await;
     }
+    if let Some(status) = secure::misdirected(req, thread) {
+        return error(req, conn, thread, status).await;
+    }
     choose_server(req);
     if req.head.version >= Version::HTTP_20 && !speaks_h2(req) {
         let text =
             "client attempted to request the server name for which the negotiated protocol is disabled";
         thread.log_error(req, Severity::Info, format_args!("{text}"));
         return error(req, conn, thread, 421).await;
+    }
+    if let Some(status) = secure::refused(req, thread) {
+        return error(req, conn, thread, status).await;
     }
     realip::apply(req);
     req.lingering = req.has_body();
@@ -149,13 +155,16 @@ pub fn choose_server(req: &mut Request) {
     // Lent out while a regex may fill the request's captures.
     let head = std::mem::take(&mut req.head);
     let host = head.host().unwrap_or_default();
+    let host_is_empty = host.is_empty();
     let found = host::find_server(&entry.names, host, |regex, server| {
         let matched = run_regex(req, &plan, regex, host) == Ok(true);
         req.note(|| Event::NameRegex { regex, server, matched });
         matched
     });
     req.head = head;
-    let (server, by) = found.unwrap_or((entry.default_server, NamedBy::Default));
+    // Who names nobody is where the handshake went.
+    let begun = req.conn.secure.as_ref().map(|s| s.server).filter(|_| host_is_empty);
+    let (server, by) = found.unwrap_or((begun.unwrap_or(entry.default_server), NamedBy::Default));
     req.server = server;
     req.note(|| Event::Server { server, by });
     req.loc = req.server().root;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::first::FirstPeers;
 use super::range::Ranges;
+use super::secure::Secure;
 use super::{Attempt, Captures, OutHead, ThreadState, Trace};
 use crate::plan::{ListenAddr, ListenEntry, LocId, Location, Plan, Server, ServerId};
 use crate::wire::{Framing, Method, RequestHead, ResponseHead};
@@ -28,6 +29,10 @@ pub struct ConnInfo {
     pub listener: usize,
     pub entry: usize,
     pub tls: bool,
+    /// What was agreed in the handshake, where `tls`.
+    pub secure: Option<Rc<Secure>>,
+    /// A plain connection to an address with TLS: no request of it is served.
+    pub to_https: bool,
     /// Where its requests that had no session yet went; `None`: nobody asks (`sticky_parallel`). Streams of one
     /// connection share it.
     pub first: Option<Rc<FirstPeers>>,
@@ -243,7 +248,8 @@ impl Request {
             (self.conn.client, self.conn.client_text) = (client, text);
         }
         let entry = self.conn.listen_entry(&self.plan);
-        self.server = entry.map_or(ServerId(0), |e| e.default_server);
+        let by_name = self.conn.secure.as_ref().map(|s| s.server);
+        self.server = by_name.or(entry.map(|e| e.default_server)).unwrap_or(ServerId(0));
         self.loc = self.plan.servers.get(self.server.ix()).map_or(LocId(0), |s| s.root);
         self.started = crate::rt::clock::unix_millis();
         self.method_is_get = false;

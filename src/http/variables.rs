@@ -195,6 +195,34 @@ impl Request {
             V::UpstreamResponseLength => self.each(out, |a, out| number(a.response_length, out)),
             V::UpstreamBytesReceived => self.each(out, |a, out| number(a.bytes_received, out)),
             V::UpstreamBytesSent => self.each(out, |a, out| number(a.bytes_sent, out)),
+            V::SslAlpnProtocol
+            | V::SslCipher
+            | V::SslCiphers
+            | V::SslClientCert
+            | V::SslClientEscapedCert
+            | V::SslClientFingerprint
+            | V::SslClientIDn
+            | V::SslClientIDnLegacy
+            | V::SslClientRawCert
+            | V::SslClientSDn
+            | V::SslClientSDnLegacy
+            | V::SslClientSerial
+            | V::SslClientSigalg
+            | V::SslClientVEnd
+            | V::SslClientVRemain
+            | V::SslClientVStart
+            | V::SslClientVerify
+            | V::SslCurve
+            | V::SslCurves
+            | V::SslEarlyData
+            | V::SslEchOuterServerName
+            | V::SslEchStatus
+            | V::SslProtocol
+            | V::SslServerName
+            | V::SslSessionId
+            | V::SslSessionReused
+            | V::SslSigalg
+            | V::SslSigalgs => self.conn.secure.as_ref().is_some_and(|s| s.append(id, out)),
             V::UpstreamCacheStatus
             | V::ProxyProtocolAddr
             | V::ProxyProtocolPort

@@ -1,5 +1,5 @@
 //! Owns: the immutable program that all threads of a worker share: what `compile` makes of the settings.
-//! May use: diag, values, sys, syntax (no more than their types).
+//! May use: diag, values, sys, tls, syntax (no more than their types).
 //! Never touches: the text of a configuration, sockets, the clock.
 
 mod check;
@@ -15,6 +15,7 @@ mod script;
 mod server;
 mod table;
 mod template;
+mod tls;
 mod upstream;
 
 pub use check::*;
@@ -30,6 +31,7 @@ pub use script::*;
 pub use server::*;
 pub use table::*;
 pub use template::*;
+pub use tls::*;
 pub use upstream::*;
 
 macro_rules! ids {
@@ -88,13 +90,15 @@ pub struct Plan {
     pub regexes: Vec<Regex>,
     /// The variables that the configuration made, by [`SlotId`].
     pub slots: Vec<Slot>,
+    pub tls: TlsMemory,
     /// An upstream has `sticky_parallel`.
     pub parallel: bool,
 }
 
 impl Plan {
-    /// After a reload: pins that were signed with a key made up at start stay good.
+    /// After a reload: pins that were signed with a key made up at start stay good, and so do sessions of TLS.
     pub fn keep_random_keys(&mut self, old: &Self) {
+        self.tls.adopt(&old.tls);
         for upstream in &mut self.upstreams {
             if let Some(same) = old.upstreams.iter().find(|o| o.name == upstream.name) {
                 upstream.keep_random_keys(same);

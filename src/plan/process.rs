@@ -103,6 +103,8 @@ pub struct ListenEntry {
     pub proxy_protocol: bool,
     /// `http2` on the `listen` line: HTTP/2 is spoken whatever the servers say.
     pub http2: bool,
+    /// `ssl` on the `listen` line.
+    pub ssl: bool,
 }
 
 /// The socket options of `listen`.

@@ -31,6 +31,12 @@ pub struct Server {
     /// `max_headers`, default 1000.
     pub max_headers: usize,
     pub http2: Http2,
+    /// The certificates that it shows; `None`: it has none, and on a name of its own the address's default ones are shown.
+    pub tls: Option<super::Tls>,
+    /// `ssl_reject_handshake`
+    pub reject_handshake: bool,
+    /// `ssl_verify_client`
+    pub verify_client: super::VerifyClient,
 }
 
 /// `http2` and its kin; a connection has those of its address's default server.

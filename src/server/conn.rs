@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::thread::Shared;
-use super::{State, h2};
+use super::{State, h2, secure};
 use crate::diag::Severity;
 use crate::http::{self, ConnInfo, Request, Serial, Step, ThreadState, Trace};
 use crate::log::Logs;
@@ -69,11 +69,21 @@ pub async fn serve(stream: Stream, client: Option<SocketAddr>, listener: usize, 
     stats.accepted.fetch_add(1, Ordering::Relaxed);
     stats.handled.fetch_add(1, Ordering::Relaxed);
     let _active = Count::up(&stats.active);
-    let Some(info) = describe(&stream, client, listener, serving) else { return };
+    let Some(mut info) = describe(&stream, client, listener, serving) else { return };
+    let (mut stream, mut input) = (stream, Vec::new());
+    if info.listen_entry(&serving.plan).is_some_and(|e| e.ssl) {
+        let begun = Box::pin(secure::begin(stream, &mut info, serving)).await;
+        let Some(begun) = begun else { return };
+        (stream, input) = begun;
+    }
     let mut req = Request::new(Arc::clone(&serving.plan), Rc::clone(&serving.http), info);
-    let mut conn = ServerConn::new(stream);
+    let mut conn = ServerConn::with_input(stream, &input);
     let limits = Limits::of(req.server());
     let mut idle = limits.timeout;
+    if secure::is_h2(&req) {
+        let (stream, early) = conn.into_stream();
+        return Box::pin(h2::serve(stream, early, req, serving)).await;
+    }
     if may_be_h2(&req) {
         if !wait(&mut conn, &serving.http, idle, false).await {
             return;
@@ -110,8 +120,11 @@ pub async fn serve(stream: Stream, client: Option<SocketAddr>, listener: usize, 
     }
 }
 
-/// Whether HTTP/2 is spoken without having been agreed on: its preface tells.
+/// Whether HTTP/2 is spoken without having been agreed on: its preface tells. TLS agrees on it.
 fn may_be_h2(req: &Request) -> bool {
+    if req.conn.tls || req.conn.to_https {
+        return false;
+    }
     req.server().http2.on || req.conn.listen_entry(&req.plan).is_some_and(|e| e.http2)
 }
 
@@ -159,6 +172,8 @@ fn describe(
         local,
         listener,
         tls: false,
+        secure: None,
+        to_https: false,
         first: serving.plan.parallel.then(Rc::default),
         started: clock::unix_millis(),
         requests: 0,

@@ -9,6 +9,7 @@ mod control;
 mod h2;
 mod orders;
 mod probes;
+mod secure;
 mod sessions;
 mod thread;
 mod worker;

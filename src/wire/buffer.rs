@@ -82,6 +82,18 @@ impl Buffer {
         Poll::Ready(Ok(n))
     }
 
+    /// Adds what was read elsewhere.
+    pub(super) fn put(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            self.make_room();
+            let space = &mut self.data[self.end..];
+            let (now, later) = bytes.split_at(bytes.len().min(space.len()));
+            space[..now.len()].copy_from_slice(now);
+            self.end += now.len();
+            bytes = later;
+        }
+    }
+
     /// There is no space left that costs no memory.
     pub(super) fn is_full(&self) -> bool {
         self.start == 0 && self.end == self.data.len() && self.end > 0

@@ -49,6 +49,14 @@ impl ServerConn {
         }
     }
 
+    /// A connection of which `input` was read already.
+    pub fn with_input(stream: impl Into<Stream>, input: &[u8]) -> Self {
+        let mut conn = Self::new(stream);
+        conn.reader.buf.put(input);
+        conn.reader.received = input.len() as u64;
+        conn
+    }
+
     /// Small writes leave at once from here on (`tcp_nodelay`). A connection that serves one answer does without.
     pub fn no_delay(&mut self) {
         if !self.no_delay {

@@ -113,6 +113,8 @@ async fn serve(
         listener: 0,
         entry: 0,
         tls: false,
+        secure: None,
+        to_https: false,
         first: None,
         started: 0,
         requests: 1,

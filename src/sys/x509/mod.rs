@@ -5,6 +5,7 @@
 //! alone. It also has no numbers for what is wrong, which nginx's log and variables show.
 
 mod certificate;
+mod fields;
 mod pem;
 mod trust;
 

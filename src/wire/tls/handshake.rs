@@ -96,6 +96,12 @@ impl Hello {
         self.accepted.client_hello()
     }
 
+    /// Small writes leave at once from here on.
+    pub fn no_delay(&self) {
+        // A socket that does not know the option still works.
+        self.stream.set_nodelay(true).ok();
+    }
+
     /// Goes on with the handshake as `config` says.
     pub async fn accept(self: Box<Self>, config: Arc<ServerConfig>) -> Result<Stream, HandshakeError> {
         let Self { mut stream, accepted, unread } = *self;

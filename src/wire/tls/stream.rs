@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Read as _, Write as _};
 use std::task::{Context, Poll, Waker, ready};
 
 use rustls::{Connection, Error};
+use smallvec::SmallVec;
 
 use super::super::Stream;
 use super::error::Words;
@@ -30,12 +31,22 @@ pub struct TlsStream {
     owed: usize,
     /// The socket has ended.
     eof: bool,
+    /// The id of the session as the server's hello has it; empty before.
+    session_id: SmallVec<[u8; 32]>,
     /// No farewell is said any more: it was, or the connection is broken.
     silent: Cell<bool>,
 }
 
 /// The socket as rustls writes to it.
-struct Out<'a, 'b>(&'a mut Stream, &'a mut Context<'b>);
+struct Out<'a, 'b>(&'a mut Stream, &'a mut Context<'b>, Option<&'a mut SmallVec<[u8; 32]>>);
+
+/// The session id in a record that begins with a server's hello (RFC 5246, section 7.4.1.3; RFC 8446, section 4.1.3).
+fn session_id(record: &[u8]) -> Option<&[u8]> {
+    const HEAD: usize = 5 + 4 + 2 + 32;
+    (record.first() == Some(&22) && record.get(5) == Some(&2)).then_some(())?;
+    let length = usize::from(*record.get(HEAD)?);
+    record.get(HEAD + 1..HEAD + 1 + length)
+}
 
 impl io::Write for Out<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -43,6 +54,12 @@ impl io::Write for Out<'_, '_> {
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Some(into) = &mut self.2
+            && let Some(id) = bufs.first().and_then(|b| session_id(b))
+        {
+            into.clear();
+            into.extend_from_slice(id.get(..32).unwrap_or(id));
+        }
         now(self.0.poll_write_vectored(self.1, bufs))
     }
 
@@ -66,12 +83,17 @@ fn broken(e: Error) -> io::Error {
 impl TlsStream {
     pub(super) fn new(socket: Stream, session: Connection, unread: Vec<u8>) -> Self {
         let silent = Cell::new(false);
-        Self { socket, session, unread, plain: 0, owed: 0, eof: false, silent }
+        Self { socket, session, unread, plain: 0, owed: 0, eof: false, session_id: SmallVec::new(), silent }
     }
 
     /// The session: what was agreed, and who the peer is.
     pub fn session(&self) -> &Connection {
         &self.session
+    }
+
+    /// The id of the session as the server's hello has it: its own before TLS 1.3, from then on what the client sent.
+    pub fn session_id(&self) -> &[u8] {
+        &self.session_id
     }
 
     /// The socket below.
@@ -192,7 +214,9 @@ impl TlsStream {
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.session.wants_write() {
-            match self.session.write_tls(&mut Out(&mut self.socket, cx)) {
+            let first = self.session_id.is_empty() && self.session.handshake_kind().is_none();
+            let id = Some(&mut self.session_id).filter(|_| first);
+            match self.session.write_tls(&mut Out(&mut self.socket, cx, id)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
