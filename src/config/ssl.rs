@@ -16,7 +16,7 @@ family! {
         "ssl_certificate_key" => keys: Vec<Named> = named, Vec::new();
         "ssl_certificate_cache" => certificate_cache: bool = certificate_cache, false;
         "ssl_certificate_compression" => compression: bool = set::flag, false;
-        "ssl_password_file" => password_file: Option<(Box<[u8]>, Place)> = file_at, None;
+        "ssl_password_file" => password_file: Option<FileAt> = file_at, None;
         /// Bits of [`PROTOCOLS`].
         "ssl_protocols" => protocols: u32 = set::bits(PROTOCOLS), TLS12 | TLS13;
         "ssl_ciphers" => ciphers: Box<[u8]> = set::text, (*b"HIGH:!aNULL:!MD5").into();
@@ -45,7 +45,7 @@ family! {
         "ssl_ech_file" => ech_files: Vec<Box<[u8]>> = set::texts, Vec::new();
         "ssl_reject_handshake" => reject: bool = set::flag, false;
         /// Name and value of OpenSSL's settings.
-        "ssl_conf_command" => commands: Vec<(Box<[u8]>, Box<[u8]>)> = command, Vec::new();
+        "ssl_conf_command" => commands: Vec<Command> = command, Vec::new();
     }
 }
 
@@ -77,6 +77,12 @@ pub struct Named {
     pub at: Place,
 }
 
+/// Name and value of `ssl_conf_command`.
+pub type Command = (Box<[u8]>, Box<[u8]>);
+
+/// A file and the line that names it.
+pub type FileAt = (Box<[u8]>, Place);
+
 /// Whose certificates are looked up by OCSP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ocsp {
@@ -107,7 +113,7 @@ fn named(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Vec<Named>>) {
     }
 }
 
-fn file_at(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Option<(Box<[u8]>, Place)>>) {
+fn file_at(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Option<FileAt>>) {
     if slot.is_some() {
         return cx.says(d, "is duplicate");
     }
@@ -124,7 +130,7 @@ fn seconds(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<u64>) {
     }
 }
 
-fn command(_: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Vec<(Box<[u8]>, Box<[u8]>)>>) {
+fn command(_: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Vec<Command>>) {
     slot.get_or_insert_default().push((d.arg(0).into(), d.arg(1).into()));
 }
 

@@ -62,7 +62,7 @@ const OTHERS: [&str; 15] = [
 ];
 
 impl Commands {
-    pub(super) fn of(list: &[(Box<[u8]>, Box<[u8]>)]) -> Result<Self, String> {
+    pub(super) fn of(list: &[ssl::Command]) -> Result<Self, String> {
         let mut commands = Self {
             suites: ciphers::tls13(None).unwrap_or_default(),
             ciphers: None,

@@ -112,8 +112,6 @@ impl Certificate {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn fields_are_printed_as_openssl_prints_them() {
         let path = format!("{}/fixtures/tls/client.crt", env!("CARGO_MANIFEST_DIR"));
