@@ -1,10 +1,9 @@
 //! Backends and files that misbehave: the right status, the right log line, and nothing lost that was safe to retry.
 
 use std::io::Write;
-use std::net::TcpListener;
 
 use crate::support::client::{Client, get, get_with, raw};
-use crate::support::daemon::{Daemon, Program, once};
+use crate::support::daemon::{Daemon, Program, free_port, once};
 use crate::support::eventually;
 use crate::support::origin::Origin;
 
@@ -23,8 +22,7 @@ fn one(origin: &Origin, location: &str) -> Daemon {
 
 /// An address that refuses connections.
 fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", free_port())
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::support::client::get;
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, free_port};
 use crate::support::eventually;
 use crate::support::origin::{Origin, Received};
 
@@ -272,10 +272,7 @@ fn every_type_tells_the_living_from_the_dead() {
             let _ = s.write_all(&fastcgi(3, &[0; 8]));
         }
     });
-    let dead = {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        taken.local_addr().unwrap().to_string()
-    };
+    let dead = format!("127.0.0.1:{}", free_port());
     let open = says(b"");
     let greeting = says(b"\x4a\0\0\0\x0a8.0.36\0");
     let wrong = says(b"\x4a\0\0\x07\x0a8.0.36\0");
@@ -484,7 +481,7 @@ impl SslServer {
         let words = "req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 2 -subj /CN=localhost";
         let made = quiet(Command::new("openssl").args(words.split(' '))).ok()?.wait().unwrap();
         assert!(made.success());
-        let port = crate::support::daemon::free_port();
+        let port = free_port();
         let addr = format!("127.0.0.1:{port}");
         let mut child = quiet(
             Command::new("openssl")

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use super::support::daemon::{Program, command, nginx, prefix};
+use super::support::daemon::{Program, command, free_port, nginx, prefix};
 use super::support::skipped;
 
 const GOOD: &str = "events {}\nhttp { server { listen 127.0.0.1:%PORT%; } }\n";
@@ -48,7 +48,7 @@ fn same(reference: &Program, conf: Option<&str>, args: &[&str]) {
 #[test]
 fn options_answer_as_nginx_does() {
     let Some(reference) = nginx() else { return skipped("options", "no nginx to compare with") };
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let good = GOOD.replace("%PORT%", &port.to_string());
     let with_pid = |text: &str| format!("pid p;\n{text}");
     let good = with_pid(&good);

@@ -9,7 +9,7 @@ use crate::http::{Event, FieldIx, OutHead, Request};
 use crate::plan::{PeerId, Secure, Sticky, StickyLearn, Template, Upstream, UpstreamId};
 use crate::proxy::report::Action;
 use crate::rt::clock;
-use crate::sticky::{self, Answer, Asked, Learned, Table, Ticket};
+use crate::sticky::{self, Answer, Asked, Key, Learned, Sid, Table, Ticket};
 use crate::store::{self, Kind, Store, Write};
 use crate::vars;
 use crate::wire::{KnownField, Method};
@@ -97,7 +97,7 @@ impl Exchange<'_> {
         self.req.note(|| Event::Session { upstream: id, ticket: self.ticket });
     }
 
-    fn tell_store(&self, store: &Store, of: (&StickyLearn, &Table), key: sticky::Key, learned: Learned) {
+    fn tell_store(&self, store: &Store, of: (&StickyLearn, &Table), key: Key, learned: Learned) {
         let (learn, table) = of;
         let now = clock::unix_millis();
         // An eighth of its life may pass before the store hears that it goes on.
@@ -127,6 +127,9 @@ impl Exchange<'_> {
             return;
         };
         let now = clock::unix_millis();
+        if self.mine.store(id).is_some() && self.went_on((upstream, learn, table), peer, now) {
+            return;
+        }
         let (learned, key) = sticky::learn((upstream, learn, table), peer, self.session, self.req, now);
         if let (Some(store), Some(key)) = (self.mine.store(id), key) {
             self.tell_store(store, (learn, table), key, learned);
@@ -142,6 +145,20 @@ impl Exchange<'_> {
                 ),
             );
         }
+    }
+
+    /// Where machines share their sessions: this request was served where its session was when it came, and another
+    /// request has moved the session since, here or elsewhere. Who is late does not take it back.
+    fn went_on(&self, of: (&Upstream, &StickyLearn, &Table), peer: PeerId, now: u64) -> bool {
+        let (upstream, learn, table) = of;
+        let own = upstream.sids.get(peer.ix()).and_then(|sid| Sid::new(sid));
+        let (Some(key), Some(own)) = (self.session, own) else { return false };
+        let moved = |sid: Sid| sid != own;
+        if self.ticket.pin() != Some(peer) || !table.look_up(key, now, learn.timeout).is_some_and(moved) {
+            return false;
+        }
+        let mut name = Vec::new();
+        !sticky::first(&learn.create, self.req, &mut name) || Key::of(&name) == key
     }
 
     /// Tells one session from another, as well as can be told: by its name where it has one, else by the client's address

@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
+use crate::support::daemon::free_port;
 use crate::support::eventually;
 use crate::support::origin::{Origin, Received};
 
@@ -38,14 +39,13 @@ struct Gate {
 impl Farm {
     pub fn new() -> Self {
         let (port, all) = eventually("a port that is free at all addresses", || {
-            let first = TcpListener::bind((ip(0), 0)).unwrap();
-            let port = first.local_addr().unwrap().port();
-            let rest =
-                (1..PEERS).map(|i| TcpListener::bind((ip(i), port)).ok()).collect::<Option<Vec<_>>>()?;
-            Some((port, std::iter::once(first).chain(rest)))
+            let port = free_port();
+            let all =
+                (0..PEERS).map(|i| TcpListener::bind((ip(i), port)).ok()).collect::<Option<Vec<_>>>()?;
+            Some((port, all))
         });
         let mut farm = Self { port, live: (0..PEERS).map(|_| None).collect(), gate: Arc::default() };
-        for (i, listener) in all.enumerate() {
+        for (i, listener) in all.into_iter().enumerate() {
             farm.open(i, listener);
         }
         farm

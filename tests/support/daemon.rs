@@ -1,7 +1,9 @@
 //! A proxy as a process of its own, in a prefix of its own.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Mutex;
@@ -39,19 +41,43 @@ pub fn nginx_is_current(nginx: &Program) -> bool {
     String::from_utf8_lossy(&said).contains("nginx/1.31.")
 }
 
-static TAKEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+/// Ports that were given away, each with the lock that says so to other processes.
+static TAKEN: Mutex<Vec<(u16, Option<UnixListener>)>> = Mutex::new(Vec::new());
 
-/// A port of 127.0.0.1 that the kernel called free and that no other test of this run was given.
+/// A port that nobody has, and that nobody is given while this process lives: neither another test, in whatever process,
+/// nor a socket that asks the kernel for any port. (What the kernel calls free it gives to the next who asks: a test would
+/// talk to another one's server.)
 pub fn free_port() -> u16 {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut taken = TAKEN.lock().unwrap();
-        if !taken.contains(&port) {
-            taken.push(port);
-            return port;
+    let mut taken = TAKEN.lock().unwrap();
+    let start = std::process::id().wrapping_mul(2_654_435_761);
+    let own = || {
+        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+        let first_of_kernel: u32 = range.split_whitespace().next()?.parse().ok()?;
+        let many = first_of_kernel.checked_sub(FIRST)?;
+        (0..many).find_map(|i| {
+            let port = u16::try_from(FIRST + start.wrapping_add(i) % many).ok()?;
+            if taken.iter().any(|t| t.0 == port) {
+                return None;
+            }
+            let name = format!("tenrec-test-port-{port}");
+            let lock = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name).ok()?).ok()?;
+            TcpListener::bind(("0.0.0.0", port)).ok().map(|_| (port, Some(lock)))
+        })
+    };
+    let (port, lock) = own().unwrap_or_else(|| {
+        loop {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            if taken.iter().all(|t| t.0 != port) {
+                break (port, None);
+            }
         }
-    }
+    });
+    taken.push((port, lock));
+    port
 }
+
+/// Below are ports that services of the machine may want.
+const FIRST: u32 = 10_000;
 
 /// A running proxy. Dropped, it is told to stop and waited for.
 pub struct Daemon {
@@ -97,7 +123,7 @@ impl Daemon {
         let mut daemon = Self { child, dir, ports, program: program.clone() };
         let end = std::time::Instant::now() + SOON;
         for name in listening(conf) {
-            let addr = SocketAddr::from(([127, 0, 0, 1], daemon.port(name)));
+            let addr = std::net::SocketAddr::from(([127, 0, 0, 1], daemon.port(name)));
             while TcpStream::connect_timeout(&addr, SOON).is_err() {
                 if let Some(status) = daemon.child.try_wait().unwrap() {
                     return Err(format!("{status}: {}", daemon.stderr()));

@@ -1,5 +1,6 @@
-//! redis-server, as the machine has it.
+//! redis-server as the machine has it, or the server that `TENREC_REDIS` names: a Valkey, say.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -16,9 +17,15 @@ pub struct Redis {
     way: Vec<String>,
 }
 
-/// Whether there is one here.
+/// The program.
+fn server() -> OsString {
+    std::env::var_os("TENREC_REDIS").unwrap_or_else(|| "redis-server".into())
+}
+
+/// Whether there is one here, and somebody to ask it.
 pub fn installed() -> bool {
-    Command::new("redis-server").arg("--version").output().is_ok_and(|o| o.status.success())
+    let cli = Command::new("redis-cli").arg("--version").output().is_ok_and(|o| o.status.success());
+    cli && Command::new(server()).arg("--version").output().is_ok_and(|o| o.status.success())
 }
 
 impl Redis {
@@ -92,7 +99,7 @@ impl Drop for Redis {
 }
 
 fn run(args: &[String], dir: &Path) -> Child {
-    let mut server = Command::new("redis-server");
+    let mut server = Command::new(server());
     server.args(args).arg("--dir").arg(dir);
     server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
