@@ -1,6 +1,9 @@
 //! Who is let in: `allow` and `deny`.
 
+use std::io::Write as _;
+
 use crate::support::diff::{Exchange, same};
+use crate::support::origin::Origin;
 
 #[test]
 fn the_first_rule_that_fits_decides_as_in_nginx() {
@@ -97,6 +100,7 @@ fn passwords_are_asked_for_and_known_as_in_nginx() {
           location /inner/ { auth_basic closed; alias %%DIR%%/html/; location /inner/open/ { auth_basic off; alias %%DIR%%/html/; } }\n\
           location /realm/ { auth_basic \"in $realm\"; alias %%DIR%%/html/; }\n\
           location /var/ { auth_basic $realm; auth_basic_user_file %%DIR%%/$arg_file; alias %%DIR%%/html/; }\n\
+          location /relative/ { auth_basic x; auth_basic_user_file $arg_file; alias %%DIR%%/html/; }\n\
           location /page/ { auth_basic closed; error_page 401 /sorry; alias %%DIR%%/html/; }\n\
           location /sorry { return 401 \"sorry $remote_user\"; }\n\
           location /any-out/ { satisfy any; deny all; auth_basic closed; alias %%DIR%%/html/; }\n\
@@ -139,6 +143,8 @@ fn passwords_are_asked_for_and_known_as_in_nginx() {
             "realm/?realm=none",
             "var/?realm=none",
             "var/?realm=x&file=users",
+            "relative/?file=users",
+            "relative/?file=nowhere",
             "var/?realm=x&file=nowhere",
             "var/?realm=x&file=html",
             "page/",
@@ -154,4 +160,118 @@ fn passwords_are_asked_for_and_known_as_in_nginx() {
     }
     let exchanges: Vec<Exchange<'_>> = list.iter().map(|bytes| Exchange { port: 8080, bytes }).collect();
     same("passwords", conf, &[("html/index.html", b"in\n"), ("users", USERS.as_bytes())], &exchanges);
+}
+
+#[test]
+fn the_answer_of_a_subrequest_decides_as_in_nginx() {
+    let origin = Origin::new(|r, out| {
+        let path = r.path().to_owned();
+        let said = format!(
+            "{} {} [{}] [{}] [{}]",
+            r.head.lines().next().unwrap_or_default(),
+            r.header("X-Method").unwrap_or("-"),
+            r.header("X-Uri").unwrap_or("-"),
+            r.header("Content-Length").unwrap_or("-"),
+            r.header("Cookie").unwrap_or("-"),
+        );
+        let (status, fields) = match path.rsplit('/').next().unwrap_or_default() {
+            "yes" => ("204 No Content", "X-User: alice\r\nSet-Cookie: auth=1\r\n"),
+            "ok" => ("200 OK", "X-User: bob\r\n"),
+            "no" => ("403 Forbidden", ""),
+            "who" => {
+                ("401 Unauthorized", "WWW-Authenticate: Basic realm=\"a\"\r\nWWW-Authenticate: Bearer\r\n")
+            }
+            "moved" => ("302 Found", "Location: /elsewhere\r\n"),
+            _ => ("200 OK", ""),
+        };
+        let body = if path.starts_with("/auth") { String::new() } else { said.clone() };
+        let length = if status.starts_with("204") {
+            String::new()
+        } else {
+            format!("Content-Length: {}\r\n", body.len())
+        };
+        let head = format!("HTTP/1.1 {status}\r\n{fields}X-Asked: {said}\r\n{length}\r\n");
+        out.write_all(head.as_bytes()).is_ok()
+            && (r.head.starts_with("HEAD") || out.write_all(body.as_bytes()).is_ok())
+    });
+    let a = origin.addr();
+    let proxy = format!("proxy_http_version 1.1; proxy_set_header Connection ''; proxy_pass http://{a};");
+    let asked = "proxy_pass_request_body off; proxy_set_header Content-Length ''; \
+                 proxy_set_header X-Method $request_method; proxy_set_header X-Uri $request_uri;";
+    let says = "add_header X-Status \"$auth_status|$user|$asked|$request_method\" always;";
+    let conf = format!(
+        "pid p.pid; error_log error.log;\nevents {{ }}\nhttp {{ access_log off;\n\
+         auth_request_set $auth_status $upstream_status; auth_request_set $user $upstream_http_x_user;\n\
+         auth_request_set $asked $upstream_http_x_asked;\n\
+         server {{ listen 127.0.0.1:%%8080%%; {says}\n\
+         location /auth/ {{ internal; {asked} {proxy} }}\n\
+         location = /said/401 {{ return 401; }}\n\
+         location = /said/204 {{ return 204; }}\n\
+         location = /said/404 {{ return 404; }}\n\
+         location = /said/file {{ alias %%DIR%%/html/index.html; }}\n\
+         location = /said/missing {{ alias %%DIR%%/html/nothing; }}\n\
+         location = /said/page {{ error_page 404 =200 /said/204; return 404; }}\n\
+         location = /said/basic {{ auth_basic inner; auth_basic_user_file nowhere; return 204; alias %%DIR%%/html/; }}\n\
+         location = /said/nested {{ auth_request /auth/no; alias %%DIR%%/html/index.html; }}\n\
+         location /yes/ {{ auth_request /auth/yes; {proxy} }}\n\
+         location /ok/ {{ auth_request /auth/ok; alias %%DIR%%/html/; }}\n\
+         location /no/ {{ auth_request /auth/no; alias %%DIR%%/html/; }}\n\
+         location /who/ {{ auth_request /auth/who; alias %%DIR%%/html/; }}\n\
+         location /moved/ {{ auth_request /auth/moved; alias %%DIR%%/html/; }}\n\
+         location /login/ {{ auth_request /auth/who; error_page 401 =302 /in?to=$request_uri; alias %%DIR%%/html/; }}\n\
+         location /any/ {{ satisfy any; deny all; auth_request /auth/yes; alias %%DIR%%/html/; }}\n\
+         location /any-no/ {{ satisfy any; deny all; auth_request /auth/who; alias %%DIR%%/html/; }}\n\
+         location /any-in/ {{ satisfy any; allow all; auth_request /auth/no; alias %%DIR%%/html/; }}\n\
+         location /all/ {{ deny all; auth_request /auth/yes; alias %%DIR%%/html/; }}\n\
+         location /off/ {{ auth_request off; alias %%DIR%%/html/; }}\n\
+         location /r/ {{ auth_request /said/$arg_x; alias %%DIR%%/html/; }}\n\
+         location /r401/ {{ auth_request /said/401; alias %%DIR%%/html/; }}\n\
+         location /r204/ {{ auth_request /said/204; {proxy} }}\n\
+         location /r404/ {{ auth_request /said/404; alias %%DIR%%/html/; }}\n\
+         location /rfile/ {{ auth_request /said/file; alias %%DIR%%/html/; }}\n\
+         location /rmissing/ {{ auth_request /said/missing; alias %%DIR%%/html/; }}\n\
+         location /rpage/ {{ auth_request /said/page; alias %%DIR%%/html/; }}\n\
+         location /rbasic/ {{ auth_request /said/basic; alias %%DIR%%/html/; }}\n\
+         location /rnested/ {{ auth_request /said/nested; alias %%DIR%%/html/; }}\n\
+         }} }}\n"
+    );
+    let mut list = Vec::new();
+    for place in [
+        "yes/",
+        "ok/",
+        "no/",
+        "who/",
+        "moved/",
+        "login/",
+        "any/",
+        "any-no/",
+        "any-in/",
+        "all/",
+        "off/",
+        "r/",
+        "r401/",
+        "r204/",
+        "r404/",
+        "rfile/",
+        "rmissing/",
+        "rpage/",
+        "rbasic/",
+        "rnested/",
+    ] {
+        list.push(format!(
+            "GET /{place}?a=b HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: c=1\r\n\r\n"
+        ));
+        list.push(format!("HEAD /{place} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    }
+    for place in ["yes/", "no/", "r204/"] {
+        list.push(format!(
+            "POST /{place} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
+        ));
+        list.push(format!(
+            "POST /{place} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        ));
+    }
+    let exchanges: Vec<Exchange<'_>> =
+        list.iter().map(|text| Exchange { port: 8080, bytes: text.as_bytes() }).collect();
+    same("auth_request", &conf, &[("html/index.html", b"in\n")], &exchanges);
 }

@@ -302,3 +302,46 @@ fn a_body_that_is_no_gzip_ends_the_connection_and_is_told() {
     assert!(!got.contains("\r\n0\r\n\r\n") && !got.contains("not gzip"), "{got}");
     daemon.logged("error.log", "inflate() failed");
 }
+
+#[test]
+fn the_character_set_is_named_as_in_nginx() {
+    let origin = origin();
+    let a = origin.addr();
+    let conf = http(&format!(
+        "charset utf-8; gzip on; types {{ text/html html; text/css css; application/json json; }} map $arg_c $c {{ default koi8-r; none ''; }}\n\
+         server {{ listen 127.0.0.1:%%8080%%;\n\
+         location / {{ proxy_http_version 1.1; proxy_set_header Connection ''; proxy_pass http://{a}; }}\n\
+         location /override/ {{ override_charset on; charset UTF-8; proxy_http_version 1.1; proxy_set_header Connection ''; proxy_pass http://{a}; }}\n\
+         location /files/ {{ alias %%DIR%%/html/; }}\n\
+         location /css/ {{ charset_types text/css; alias %%DIR%%/html/; location /css/any/ {{ charset_types *; alias %%DIR%%/html/; }} }}\n\
+         location /off/ {{ charset off; alias %%DIR%%/html/; }}\n\
+         location /var/ {{ charset $c; alias %%DIR%%/html/; }}\n\
+         location /moved {{ return 301 /x; }}\n\
+         location /said {{ default_type text/plain; return 200 said; }} }}"
+    ));
+    let files: [(&str, &[u8]); 3] = [("html/a.html", b"a"), ("html/a.css", b"a"), ("html/a.json", b"a")];
+    let mut list = Vec::new();
+    for place in ["files", "css", "css/any", "off", "var"] {
+        for name in ["a.html", "a.css", "a.json", "none"] {
+            list.push(format!("GET /{place}/{name}"));
+        }
+    }
+    for path in [
+        "x",
+        "charset",
+        "level",
+        "json",
+        "none",
+        "override/charset",
+        "override/x",
+        "missing",
+        "moved",
+        "said",
+    ] {
+        list.push(format!("GET /{path}\nAccept-Encoding: gzip"));
+    }
+    list.push("GET /var/a.html?c=none".into());
+    list.push("GET /files/a.html\nRange: bytes=0-0".into());
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    compare("character sets", &conf, &files, &list);
+}

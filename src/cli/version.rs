@@ -51,7 +51,7 @@ Options:
 
 /// Modules that nginx has unless it is built without them, and the directives that make each what it is.
 const DEFAULT: &[(&str, &[&str])] = &[
-    ("http_charset_module", &["charset"]),
+    ("http_charset_module", &["charset", "charset_map"]),
     ("http_gzip_module", &["gzip"]),
     ("http_ssi_module", &["ssi"]),
     ("http_userid_module", &["userid"]),

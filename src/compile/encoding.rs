@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::config;
-use crate::plan::{Encoding, Gzip, GzipAccepts, GzipStatic, Proxied};
+use crate::plan::{Charset, Encoding, Gzip, GzipAccepts, GzipStatic, Proxied};
 
 impl Builder<'_> {
     /// `None`: nothing of it is on.
@@ -10,7 +10,12 @@ impl Builder<'_> {
         let disable = set.gzip_disable();
         // Regexes are compiled, and complained of, wherever they stand.
         let regexes = disable.agents.iter().filter_map(|p| self.names.regex(p, self.found)).collect();
-        if !set.gzip() && !set.gunzip() && set.gzip_static() == GzipStatic::Off {
+        let charset = set.charset().map(|name| Charset {
+            name: self.names.template(&name),
+            types: set.charset_types(),
+            overrides: set.override_charset(),
+        });
+        if !set.gzip() && !set.gunzip() && set.gzip_static() == GzipStatic::Off && charset.is_none() {
             return None;
         }
         let gzip = set.gzip().then(|| Gzip {
@@ -23,6 +28,7 @@ impl Builder<'_> {
             gzip,
             gunzip: set.gunzip(),
             gzip_static: set.gzip_static(),
+            charset,
             accepts: GzipAccepts {
                 vary: set.gzip_vary(),
                 http_10: set.http_10(),

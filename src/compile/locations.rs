@@ -391,7 +391,15 @@ impl<'a> Builder<'a> {
         Some(Box::new(plan::BasicAuth {
             realm: self.names.template(&realm),
             users: self.names.template(&users),
+            folder: self.folder.to_owned(),
         }))
+    }
+
+    fn auth_request(&mut self, gate: &Gate) -> Option<Box<plan::AuthRequest>> {
+        let uri = gate.auth_request();
+        let set = gate.auth_request_set();
+        let set = set.iter().map(|(name, value)| (self.set_to(name), self.names.template(value))).collect();
+        (!uri.is_empty()).then(|| Box::new(plan::AuthRequest { uri, set }))
     }
 
     fn loc_set(&mut self, at: &Effective, named: &Named) -> LocSet {
@@ -408,6 +416,7 @@ impl<'a> Builder<'a> {
             gate: at.gate.rules(),
             limits: self.limits(&at.limit),
             basic: self.basic(&at.gate),
+            auth_request: self.auth_request(&at.gate),
             satisfy_any: at.gate.satisfy_any(),
             auth_delay: at.gate.auth_delay(),
             real_ip: Some(at.real_ip.from()).filter(|from| !from.is_empty()).map(|from| plan::RealIp {

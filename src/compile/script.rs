@@ -14,6 +14,11 @@ impl Builder<'_> {
                 }
             }
         }
+        let levels = self.http.locations.iter().map(|l| &l.level).chain([&self.http.level]);
+        let gates = levels.filter_map(|l| l.gate.as_deref());
+        for (name, _) in gates.filter_map(|g| g.auth_request_set.as_ref()).flatten() {
+            self.names.set(name);
+        }
     }
 
     /// The program of a location; `None`: there is nothing to do.
@@ -29,12 +34,7 @@ impl Builder<'_> {
     fn op(&mut self, op: &Op, location: &Location) -> Option<plan::Op> {
         Some(match op {
             Op::Set { name, value, .. } => {
-                let to = match self.names.var(name) {
-                    Var::Fixed(VarId::LimitRate) => SetTo::LimitRate,
-                    Var::Slot(slot) => SetTo::Slot(slot),
-                    _ => SetTo::Args,
-                };
-                plan::Op::Set { to, value: self.names.template(value) }
+                plan::Op::Set { to: self.set_to(name), value: self.names.template(value) }
             }
             Op::If { test, enter, end } => {
                 let enter = (location.kind != LocMatch::Server).then_some(LocId(*enter as u32));
@@ -47,6 +47,15 @@ impl Builder<'_> {
             }),
             Op::Break => plan::Op::Break,
         })
+    }
+
+    /// What a variable is that is set.
+    pub fn set_to(&mut self, name: &str) -> SetTo {
+        match self.names.var(name) {
+            Var::Fixed(VarId::LimitRate) => SetTo::LimitRate,
+            Var::Slot(slot) => SetTo::Slot(slot),
+            _ => SetTo::Args,
+        }
     }
 
     fn test(&mut self, test: &Test) -> Option<plan::Test> {

@@ -20,6 +20,8 @@ pub struct Cx<'a> {
     pub loc: Here,
     /// The log formats that were read.
     pub formats: Formats,
+    /// The character sets that were named: nginx spells each as it was written first.
+    pub charsets: Vec<Box<[u8]>>,
     /// The variables that texts name, in the order in which they were read.
     pub used: Vec<Box<str>>,
 }

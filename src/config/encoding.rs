@@ -1,19 +1,17 @@
-//! `gzip`, `gunzip`, `gzip_static` and their kin.
-
-use std::collections::HashSet;
+//! `gzip`, `gunzip`, `gzip_static`, `charset` and their kin.
 
 use super::family::family;
-use super::text::Pattern;
+use super::text::{Pattern, Text};
 use super::{Cx, set};
 use crate::plan::{GzipStatic, MimeTypes};
 use crate::source::Dir;
 
 family! {
-    /// `ngx_http_gzip_filter_module`, `ngx_http_gunzip_filter_module`, `ngx_http_gzip_static_module`, and the `gzip_*` of
-    /// `ngx_http_core_module`
+    /// `ngx_http_gzip_filter_module`, `ngx_http_gunzip_filter_module`, `ngx_http_gzip_static_module`,
+    /// `ngx_http_charset_filter_module`, and the `gzip_*` of `ngx_http_core_module`
     pub struct Encoding {
         "gzip" => gzip: bool = set::flag, false;
-        "gzip_types" => gzip_types: MimeTypes = set::types(&["text/html"]), MimeTypes::Some(HashSet::from([Box::from(&b"text/html"[..])]));
+        "gzip_types" => gzip_types: MimeTypes = set::types(HTML), set::own_types(HTML);
         "gzip_min_length" => gzip_min_length: usize = set::size, 20;
         "gzip_comp_level" => gzip_comp_level: u64 = set::checked(set::num, level), 1;
         "gzip_window" => gzip_window: usize = set::checked(set::size, window), 32 * 1024;
@@ -28,9 +26,24 @@ family! {
         "gzip_disable" => gzip_disable: Disable = disable, Disable::default();
         "gunzip" => gunzip: bool = set::flag, false;
         "gunzip_buffers" => gunzip_buffers: (usize, usize) = set::buffers, (32, 4096);
+        /// `None`: `off`.
+        "charset" => charset: Option<Text> = charset, None;
+        "charset_types" => charset_types: MimeTypes = set::types(HTML), set::own_types(CHARSET_TYPES);
+        "override_charset" => override_charset: bool = set::flag, false;
         "gzip_static" => gzip_static: GzipStatic = set::word(STATIC), GzipStatic::Off;
     }
 }
+
+/// nginx adds the first of its default types to those that are said, whichever they are.
+const HTML: &[&str] = &["text/html"];
+const CHARSET_TYPES: &[&str] = &[
+    "text/html",
+    "text/xml",
+    "text/plain",
+    "text/vnd.wap.wml",
+    "application/javascript",
+    "application/rss+xml",
+];
 
 /// As the bits of [`crate::plan::Proxied`].
 const PROXIED: &[(&str, u32)] = &[
@@ -63,6 +76,24 @@ impl Encoding {
         }
         self.inherit(parent);
     }
+}
+
+fn charset(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Option<Text>>) {
+    if slot.is_some() {
+        return cx.says(d, "is duplicate");
+    }
+    *slot = match d.arg(0) {
+        b"off" => Some(None),
+        name if name.first() == Some(&b'$') => Text::read(cx, d, name).map(Some),
+        name => {
+            let known = cx.charsets.iter().find(|c| c.eq_ignore_ascii_case(name)).cloned();
+            let name = known.unwrap_or_else(|| {
+                cx.charsets.push(name.into());
+                name.into()
+            });
+            Some(Some(Text::plain(name)))
+        }
+    };
 }
 
 fn level(level: &u64) -> Option<String> {

@@ -30,6 +30,7 @@ pub fn read(conf: &Conf, prefix: &Path, refused: &HashSet<Place>, found: &mut Fo
         hostname: hostname.as_bytes(),
         loc: Here::default(),
         formats: super::Formats::default(),
+        charsets: Vec::new(),
         used: Vec::new(),
     };
     let mut settings = Settings { folder: conf.folder.clone(), ..Settings::default() };

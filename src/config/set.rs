@@ -155,11 +155,15 @@ pub fn bits(words: &'static [(&'static str, u32)]) -> impl Fn(&mut Cx<'_>, Dir<'
     }
 }
 
+/// These types and no others.
+pub fn own_types(types: &[&str]) -> MimeTypes {
+    MimeTypes::Some(types.iter().map(|t| t.as_bytes().into()).collect())
+}
+
 /// Content types (`gzip_types`); `always` belong to them whatever is said. `*` is any, and ends the list.
 pub fn types(always: &'static [&'static str]) -> impl Fn(&mut Cx<'_>, Dir<'_>, &mut Option<MimeTypes>) {
     move |cx, d, slot| {
-        let own = || MimeTypes::Some(always.iter().map(|t| t.as_bytes().into()).collect());
-        let MimeTypes::Some(types) = slot.get_or_insert_with(own) else { return };
+        let MimeTypes::Some(types) = slot.get_or_insert_with(|| own_types(always)) else { return };
         for arg in d.args() {
             if &arg.value[..] == b"*" {
                 *slot = Some(MimeTypes::Any);

@@ -66,7 +66,10 @@ pub(super) async fn check(req: &mut Request, thread: &ThreadState) -> Verdict {
         thread.log_error(req, Severity::Info, format_args!("{text}"));
         return ask(req, &realm);
     };
-    let name = vars::eval_to_vec(&basic.users, req);
+    let mut name = vars::eval_to_vec(&basic.users, req);
+    if name.first() != Some(&b'/') {
+        name = [basic.folder.as_os_str().as_bytes(), b"/", &name].concat();
+    }
     let stored = match find(&name, given.user()) {
         Ok(Some(stored)) => stored,
         Ok(None) => {

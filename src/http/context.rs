@@ -17,6 +17,7 @@ impl fmt::Display for Tail<'_> {
         write!(f, ", client: {}, server: {}", req.conn.client_text, Bytes(&req.server().name))?;
         let quoted = [
             ("request", Some(req.head.line()).filter(|l| !l.is_empty())),
+            ("subrequest", req.is_sub.then_some(&req.uri[..])),
             ("upstream", self.upstream),
             ("host", req.head.get(KnownField::Host)),
             ("referrer", req.head.get(KnownField::Referer)),

@@ -15,7 +15,7 @@ pub(super) fn run(req: &mut Request, thread: &ThreadState) -> Result<(), u16> {
         private(req);
     }
     if req.location().encoding.is_some() {
-        super::gzip::filter(req);
+        super::gzip::filter(req, thread);
     }
     super::range::filter(req)
 }

@@ -1,6 +1,6 @@
-//! The access phase: `allow` and `deny`, `auth_basic`; `satisfy` says how they go together.
+//! The access phase: `allow` and `deny`, `auth_basic`, `auth_request`; `satisfy` says how they go together.
 
-use super::{Event, Request, ThreadState, basic};
+use super::{Event, Request, ThreadState, basic, sub};
 use crate::diag::Severity;
 use crate::plan::Who;
 use crate::wire::ServerConn;
@@ -18,15 +18,16 @@ pub(super) enum Verdict {
 /// The status that ends a request whose client is not let in.
 pub(super) async fn refused(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) -> Option<u16> {
     let loc = req.location();
-    if loc.gate.is_empty() && loc.basic.is_none() {
+    if loc.gate.is_empty() && loc.basic.is_none() && loc.auth_request.is_none() || req.is_sub {
         return None;
     }
     let any = loc.satisfy_any;
     let mut refusal = None;
-    for check in [Check::Address, Check::Basic] {
+    for check in [Check::Address, Check::Basic, Check::Request] {
         let verdict = match check {
             Check::Address => by_address(req, thread),
             Check::Basic => basic::check(req, thread).await,
+            Check::Request => sub::auth(req, thread).await,
         };
         match verdict {
             Verdict::Silent => {}
@@ -56,6 +57,7 @@ pub(super) async fn refused(req: &mut Request, conn: &mut ServerConn, thread: &T
 enum Check {
     Address,
     Basic,
+    Request,
 }
 
 /// `auth_delay`: a request for a password waits, so that guessing takes its time. A client that leaves meanwhile: 499.

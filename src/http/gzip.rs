@@ -1,17 +1,20 @@
 //! Whether an answer is compressed, or unpacked, for this client: nginx's header filters `gzip` and `gunzip`.
 
 use super::transform::{Gzip, Transform};
-use super::{Request, browser};
+use super::{Request, ThreadState, browser};
 use crate::plan::{Encoding, GzipAccepts, Proxied};
 use crate::rt::clock;
 use crate::values;
 use crate::wire::{KnownField, Method, Version};
 
 /// The header filter; the head says afterwards what the body will be.
-pub(super) fn filter(req: &mut Request) {
+pub(super) fn filter(req: &mut Request, thread: &ThreadState) {
     let set = req.location().set.clone();
     let Some(encoding) = set.encoding.as_deref() else { return };
     let unpacks = gunzip(req, encoding);
+    if let Some(charset) = &encoding.charset {
+        super::charset::filter(req, thread, charset);
+    }
     let gzip = compress(req, encoding);
     if !unpacks && gzip.is_none() {
         return;

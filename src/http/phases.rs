@@ -78,6 +78,11 @@ fn speaks_h2(req: &Request) -> bool {
     req.server().http2.on || req.conn.listen_entry(&req.plan).is_some_and(|e| e.http2)
 }
 
+/// Serves a request of our own, whose server is chosen.
+pub async fn run_sub(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState) -> Step {
+    drive(req, conn, thread, Next::Server).await
+}
+
 /// Makes the path and the arguments of the target. A target that has none leaves nothing known but the request line:
 /// nginx looks at it before it reads a field.
 pub fn set_uri(req: &mut Request) -> Result<(), u16> {

@@ -98,6 +98,8 @@ pub struct Request {
 
     /// The path is one that the location was chosen by: no `rewrite … break` changed it.
     pub valid_location: bool,
+    /// One of our own, for the sake of another: nobody gets its answer.
+    pub is_sub: bool,
     /// Reached by an internal redirect or a `rewrite`.
     pub internal: bool,
     /// Internal redirects left; 0: 500.
@@ -199,6 +201,7 @@ impl Request {
             slots: RefCell::new(vec![None; slots]),
             depth: Cell::new(0),
             valid_location: true,
+            is_sub: false,
             internal: false,
             uri_changes: 0,
             error_page: false,

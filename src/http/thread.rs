@@ -1,10 +1,11 @@
 //! What the requests of one thread share.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Checks, Event, Request};
+use super::{Checks, Event, Request, SubRunner};
 use crate::diag::Severity;
 use crate::limit;
 use crate::log::{AccessFiles, Logs};
@@ -56,6 +57,7 @@ pub struct ThreadState {
     /// The process is going: idle connections are closed, busy ones after their answer.
     draining: Cell<bool>,
     drain: tokio::sync::Notify,
+    sub: RefCell<Option<Rc<SubRunner>>>,
     date: RefCell<DateCache>,
     scratch: RefCell<Vec<Vec<u8>>>,
 }
@@ -73,9 +75,19 @@ impl ThreadState {
             gmt_offset: Cell::new(crate::sys::utc_offset_minutes(unix_now())),
             draining: Cell::new(false),
             drain: tokio::sync::Notify::new(),
+            sub: RefCell::default(),
             date: RefCell::default(),
             scratch: RefCell::default(),
         }
+    }
+
+    /// Says who carries subrequests through.
+    pub fn set_subrequests(&self, run: Rc<SubRunner>) {
+        *self.sub.borrow_mut() = Some(run);
+    }
+
+    pub(super) fn subrequests(&self) -> Option<Rc<SubRunner>> {
+        self.sub.borrow().clone()
     }
 
     pub fn draining(&self) -> bool {

@@ -95,6 +95,8 @@ impl Request {
             }
             V::RequestUri => put(Some(self.head.target()).filter(|t| !t.is_empty()), out),
             V::Request => put(Some(self.head.line()).filter(|t| !t.is_empty()), out),
+            // A subrequest is a GET, and says what the client's was.
+            V::RequestMethod if self.is_sub => put(Some(self.head.method()), out),
             V::RequestMethod => put(Some(self.method_text()).filter(|t| !t.is_empty()), out),
             V::RequestLength => number(self.request_length, out),
             V::RequestTime => msec(clock::unix_millis().saturating_sub(self.started), out),

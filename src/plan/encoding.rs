@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::RegexId;
+use super::{RegexId, Template};
 
 /// `gzip`, `gunzip`, `gzip_static` and what they ask of a request.
 #[derive(Debug, Clone, Default)]
@@ -12,8 +12,20 @@ pub struct Encoding {
     /// `gunzip on`
     pub gunzip: bool,
     pub gzip_static: GzipStatic,
+    /// `charset`
+    pub charset: Option<Charset>,
     /// Which clients get something compressed.
     pub accepts: GzipAccepts,
+}
+
+/// The character set that an answer's type names.
+#[derive(Debug, Clone)]
+pub struct Charset {
+    pub name: Template,
+    /// `charset_types`
+    pub types: MimeTypes,
+    /// `override_charset`: also where a peer names one.
+    pub overrides: bool,
 }
 
 /// How an answer is compressed, and which is.

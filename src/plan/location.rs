@@ -80,6 +80,8 @@ pub struct LocSet {
     pub limits: Option<Box<super::Limits>>,
     /// `auth_basic` and its file; `None`: off.
     pub basic: Option<Box<BasicAuth>>,
+    /// `auth_request`; `None`: off.
+    pub auth_request: Option<Box<AuthRequest>>,
     /// `satisfy any`: one of the checks will do.
     pub satisfy_any: bool,
     /// `auth_delay`: how long an answer of 401 waits.
@@ -343,6 +345,15 @@ pub struct GateRule {
     pub who: Who,
 }
 
+/// `auth_request`
+#[derive(Debug, Clone)]
+pub struct AuthRequest {
+    /// The path that is asked.
+    pub uri: Box<[u8]>,
+    /// `auth_request_set`: evaluated with what the answer was.
+    pub set: Vec<(super::SetTo, Template)>,
+}
+
 /// `auth_basic`
 #[derive(Debug, Clone)]
 pub struct BasicAuth {
@@ -350,6 +361,8 @@ pub struct BasicAuth {
     pub realm: Template,
     /// `auth_basic_user_file`
     pub users: Template,
+    /// Where a relative name of it begins: the folder of the configuration.
+    pub folder: PathBuf,
 }
 
 /// Whom a rule speaks of.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::net::UnixStream;
+
 use super::thread::Shared;
 use super::{State, h2, secure};
 use crate::diag::Severity;
-use crate::http::{self, ConnInfo, Request, Serial, Step, ThreadState, Trace};
+use crate::http::{self, ConnInfo, Request, Serial, Step, SubRunner, ThreadState, Trace};
 use crate::log::Logs;
 use crate::plan::{Lingering, ListenAddr, Plan};
 use crate::proxy::{self, Outcome, ProxyThread};
@@ -177,6 +179,43 @@ fn describe(
         first: serving.plan.parallel.then(Rc::default),
         started: clock::unix_millis(),
         requests: 0,
+    })
+}
+
+/// What carries the requests through that are our own. Their answers go into a socket that nobody reads: they have no
+/// body.
+pub(super) fn subrequests(proxy: Rc<ProxyThread>) -> Rc<SubRunner> {
+    Rc::new(move |mut req| {
+        let proxy = Rc::clone(&proxy);
+        Box::pin(async move {
+            let thread = Rc::clone(&req.thread);
+            let (near, _far) = match UnixStream::pair() {
+                Ok(pair) => pair,
+                Err(e) => {
+                    thread.log_error(
+                        &req,
+                        Severity::Crit,
+                        format_args!("socketpair() failed ({})", err_text(&e)),
+                    );
+                    req.out.status = 500;
+                    return req;
+                }
+            };
+            let mut conn = ServerConn::new(Stream::Unix(near));
+            let mut step = http::run_sub(&mut req, &mut conn, &thread).await;
+            while let Step::Proxy(_) = step {
+                step = match proxy::pass(&mut req, &mut conn, &thread, &proxy).await {
+                    Outcome::Done => break,
+                    Outcome::Error(status) => http::error(&mut req, &mut conn, &thread, status).await,
+                    Outcome::Redirect(to) => http::redirect(&mut req, &mut conn, &thread, &to).await,
+                    Outcome::Gone(status) => {
+                        req.out.status = status;
+                        break;
+                    }
+                };
+            }
+            req
+        })
     })
 }
 

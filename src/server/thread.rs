@@ -122,17 +122,10 @@ impl Shared {
         let (peers, tables, stores) = (self.peers.clone(), self.tables.clone(), self.stores.clone());
         let proxy = ProxyThread::new(&self.plan, peers, tables, stores, &self.logs);
         proxy.adopt(&self.sets.borrow());
-        Serving {
-            plan: self.plan.clone(),
-            http: Rc::new(ThreadState::new(
-                self.logs.clone(),
-                self.stats.clone(),
-                self.checks(),
-                self.limits.clone(),
-            )),
-            proxy,
-            serial: self.serial.clone(),
-        }
+        let checks = self.checks();
+        let http = ThreadState::new(self.logs.clone(), self.stats.clone(), checks, self.limits.clone());
+        http.set_subrequests(super::conn::subrequests(Rc::clone(&proxy)));
+        Serving { plan: self.plan.clone(), http: Rc::new(http), proxy, serial: self.serial.clone() }
     }
 
     fn checks(&self) -> Checks {

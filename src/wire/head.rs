@@ -104,7 +104,7 @@ impl Limits {
 }
 
 /// The head of a request. It is reused for all requests of a connection.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct RequestHead {
     /// The head as it came (a lower-cased host may follow it). The spans point into it.
     pub buf: Vec<u8>,
