@@ -27,6 +27,7 @@ mod grammar;
 mod gzip;
 mod h2;
 mod h2_connections;
+mod h2_differential;
 mod h2_limits;
 mod health;
 mod health_sessions;

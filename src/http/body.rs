@@ -202,7 +202,10 @@ pub async fn read(req: &mut Request, conn: &mut ServerConn, thread: &ThreadState
     loop {
         match conn.read_body(timeout).await {
             Ok(Some(part)) => {
-                check_size(req, thread, req.body.len(), part.len() as u64).map_err(BodyFail::Status)?;
+                if let Err(status) = check_size(req, thread, req.body.len(), part.len() as u64) {
+                    req.body.clear();
+                    return Err(BodyFail::Status(status));
+                }
                 keep(req, thread, part)?;
             }
             Ok(None) => break,

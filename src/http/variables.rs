@@ -122,7 +122,7 @@ impl Request {
                 Some(length) => text(length, out),
                 // A chunked body that was read, or thrown away, has a length after all.
                 None if self.head.framing == Framing::Chunked
-                    && (self.discard_body || !self.body.is_empty()) =>
+                    && (self.is_thrown_away() || !self.body.is_empty()) =>
                 {
                     number(self.body.len(), out)
                 }
@@ -242,6 +242,11 @@ impl Request {
                 out.push(b'-');
             }
         })
+    }
+
+    /// nginx does not read such a body of HTTP/2, and knows no length of it.
+    fn is_thrown_away(&self) -> bool {
+        self.discard_body && self.head.version < Version::HTTP_20
     }
 
     fn proxy(&self) -> Option<&Proxy> {

@@ -7,7 +7,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::Response;
@@ -21,7 +21,7 @@ use super::conn::{self, Count};
 use crate::diag::Severity;
 use crate::http::{Request, ThreadState};
 use crate::rt::{Timeout, clock};
-use crate::wire::h2::{Aborted, Answer, AnswerBody, Answering, H2Stream, Io, StreamTask};
+use crate::wire::h2::{Aborted, Answer, AnswerBody, Answering, H2Stream, Io, Passes, StreamTask};
 use crate::wire::{Limits, ServerConn, Stream};
 
 /// How long a client has to take GOAWAY once no request is left. What it sends before it knows is still served.
@@ -53,23 +53,18 @@ struct Link {
     running: Cell<u32>,
     /// No more requests are wanted.
     last: Cell<bool>,
-    /// When something was last taken by the client, or a stream began or ended.
+    /// When something was last taken by the client, or a stream or its request began or ended.
     moved: Cell<Instant>,
     received: Rc<Cell<u64>>,
     /// What was received and sent but for frames.
     payload: Cell<u64>,
-    driver: RefCell<Option<Waker>>,
+    /// Also wakes the connection's task.
+    passes: Rc<Passes>,
     /// The answer of the stream that has just begun.
     begun: Cell<Option<Answer>>,
 }
 
 impl Link {
-    fn wake(&self) {
-        if let Some(waker) = self.driver.borrow_mut().take() {
-            waker.wake();
-        }
-    }
-
     /// One more stream.
     fn begin(self: &Rc<Self>, request: hyper::Request<Incoming>) -> Task {
         let n = self.requests.get() + 1;
@@ -94,12 +89,13 @@ impl Link {
             link.payload.set(link.payload.get() + req.request_length);
             drop(conn);
             at.end(req.completed);
+            link.moved.set(clock::instant());
             link.running.set(link.running.get() - 1);
             if link.spare.borrow().len() < SPARE {
                 link.spare.borrow_mut().push(req);
             }
             if link.running.get() == 0 {
-                link.wake();
+                link.passes.wake();
             }
         };
         self.begun.set(Some(answer.clone()));
@@ -142,7 +138,9 @@ impl Answering for Open {
         self.0.payload.set(self.0.payload.get() + bytes as u64);
     }
 
-    fn done(&self) {}
+    fn passes(&self) -> &Passes {
+        &self.0.passes
+    }
 }
 
 impl Drop for Open {
@@ -151,7 +149,7 @@ impl Drop for Open {
         link.open.set(link.open.get() - 1);
         link.moved.set(clock::instant());
         if link.open.get() == 0 {
-            link.wake();
+            link.passes.wake();
         }
     }
 }
@@ -206,7 +204,7 @@ struct Local(Rc<Link>);
 
 impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(StreamTask::new(future, self.0.begun.take()));
+        tokio::task::spawn_local(StreamTask::new(future, self.0.begun.take(), Rc::clone(&self.0.passes)));
     }
 }
 
@@ -243,7 +241,7 @@ pub(super) async fn serve(stream: Stream, early: Vec<u8>, req: Request, serving:
         moved: Cell::new(clock::instant()),
         received,
         payload: Cell::new(0),
-        driver: RefCell::default(),
+        passes: Rc::default(),
         begun: Cell::default(),
     });
     let streams = Rc::clone(&link);
@@ -258,7 +256,7 @@ pub(super) async fn serve(stream: Stream, early: Vec<u8>, req: Request, serving:
         if link.running.get() == 0 {
             return Poll::Ready(());
         }
-        *link.driver.borrow_mut() = Some(cx.waker().clone());
+        link.passes.pass(cx);
         Poll::Pending
     })
     .await;
@@ -320,7 +318,7 @@ where
             if idle != waiting.is_some() {
                 waiting = idle.then(|| Count::up(&thread.stats.waiting));
             }
-            *link.driver.borrow_mut() = Some(cx.waker().clone());
+            link.passes.pass(cx);
             let deadline = match closing {
                 Some(since) if idle => since.max(link.moved.get()) + LAST_CALL,
                 _ => match link.deadline(keepalive, send) {

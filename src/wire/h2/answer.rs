@@ -135,11 +135,14 @@ impl Answer {
 pub struct StreamTask<F> {
     inner: Option<Pin<Box<F>>>,
     answer: Option<Answer>,
+    of: Rc<Passes>,
+    /// The pass before it was given up.
+    aborted: Option<u64>,
 }
 
 impl<F> StreamTask<F> {
-    pub fn new(inner: F, answer: Option<Answer>) -> Self {
-        Self { inner: Some(Box::pin(inner)), answer }
+    pub fn new(inner: F, answer: Option<Answer>, of: Rc<Passes>) -> Self {
+        Self { inner: Some(Box::pin(inner)), answer, of, aborted: None }
     }
 }
 
@@ -147,15 +150,19 @@ impl<F: Future> Future for StreamTask<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(inner) = &mut self.inner else { return Poll::Ready(()) };
+        let me = &mut *self;
+        let Some(inner) = &mut me.inner else { return Poll::Ready(()) };
         if inner.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let Some(answer) = &self.answer else { return Poll::Pending };
+        let Some(answer) = &me.answer else { return Poll::Pending };
         let mut cell = answer.0.borrow_mut();
         if cell.end == End::Aborted {
+            if me.of.poll_next(cx, &mut me.aborted).is_pending() {
+                return Poll::Pending;
+            }
             drop(cell);
-            self.inner = None;
+            me.inner = None;
             return Poll::Ready(());
         }
         if !cell.task.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
@@ -171,12 +178,45 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
+/// How often the connection has written all that it could. A reset drops what hyper still has of a stream, so one waits for
+/// the next time first.
+#[derive(Debug, Default)]
+pub struct Passes {
+    count: std::cell::Cell<u64>,
+    waiting: RefCell<Vec<Waker>>,
+    /// The connection's own task.
+    driver: RefCell<Option<Waker>>,
+}
+
+impl Passes {
+    /// The connection has written what it could, and waits.
+    pub fn pass(&self, cx: &mut Context<'_>) {
+        self.count.set(self.count.get() + 1);
+        *self.driver.borrow_mut() = Some(cx.waker().clone());
+        self.waiting.borrow_mut().drain(..).for_each(Waker::wake);
+    }
+
+    /// Has the connection looked at.
+    pub fn wake(&self) {
+        wake(&mut self.driver.borrow_mut());
+    }
+
+    /// Ready at the first pass after the first call with this `since`.
+    fn poll_next(&self, cx: &mut Context<'_>, since: &mut Option<u64>) -> Poll<()> {
+        if self.count.get() > *since.get_or_insert(self.count.get()) {
+            return Poll::Ready(());
+        }
+        self.waiting.borrow_mut().push(cx.waker().clone());
+        self.wake();
+        Poll::Pending
+    }
+}
+
 /// What the connection wants to know of its answers.
 pub trait Answering {
     /// The client took something.
     fn moved(&self, bytes: usize);
-    /// hyper is done with the answer, or gave it up.
-    fn done(&self);
+    fn passes(&self) -> &Passes;
 }
 
 /// hyper's end.
@@ -185,11 +225,13 @@ pub struct AnswerBody<A: Answering> {
     answer: Answer,
     front: Bytes,
     of: A,
+    /// The pass before it was given up.
+    aborted: Option<u64>,
 }
 
 impl<A: Answering> AnswerBody<A> {
     pub fn new(answer: Answer, of: A) -> Self {
-        Self { answer, front: Bytes::new(), of }
+        Self { answer, front: Bytes::new(), of, aborted: None }
     }
 }
 
@@ -219,7 +261,7 @@ impl<A: Answering + Unpin> Body for AnswerBody<A> {
                 Poll::Pending
             }
             End::Whole => Poll::Ready(cell.trailers.take().map(|t| Ok(Frame::trailers(t)))),
-            End::Aborted => Poll::Ready(Some(Err(Aborted))),
+            End::Aborted => me.of.passes().poll_next(cx, &mut me.aborted).map(|()| Some(Err(Aborted))),
         }
     }
 
@@ -232,6 +274,5 @@ impl<A: Answering + Unpin> Body for AnswerBody<A> {
 impl<A: Answering> Drop for AnswerBody<A> {
     fn drop(&mut self) {
         self.answer.drop_stream();
-        self.of.done();
     }
 }

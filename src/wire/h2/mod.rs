@@ -6,6 +6,6 @@ mod answer;
 mod io;
 mod stream;
 
-pub use answer::{Aborted, Answer, AnswerBody, Answering, StreamTask};
+pub use answer::{Aborted, Answer, AnswerBody, Answering, Passes, StreamTask};
 pub use io::{Io, PREFACE};
 pub use stream::H2Stream;
