@@ -149,7 +149,10 @@ fn a_certificate_is_shown_from_a_file_a_text_or_a_name_with_variables() {
                  location /named {{ proxy_pass https://{a}; proxy_ssl_certificate $arg_c.crt;\n\
                    proxy_ssl_certificate_key $arg_c.key; proxy_ssl_certificate_cache max=4; }}\n\
                  location /maybe {{ proxy_pass https://{a}; proxy_ssl_certificate $arg_c;\n\
-                   proxy_ssl_certificate_key $arg_k; }}",
+                   proxy_ssl_certificate_key $arg_k; }}\n\
+                 location /command {{ proxy_pass https://{a}; proxy_ssl_certificate client.crt;\n\
+                   proxy_ssl_certificate_key client.key; proxy_ssl_conf_command Certificate other.crt;\n\
+                   proxy_ssl_conf_command PrivateKey other.key; }}",
                 inline("client.crt"),
                 inline("client.key"),
             ),
@@ -158,6 +161,8 @@ fn a_certificate_is_shown_from_a_file_a_text_or_a_name_with_variables() {
             ("client.crt", &std::fs::read(fixture("client.crt")).unwrap()),
             ("client.key", &std::fs::read(fixture("client.key")).unwrap()),
             ("client.pkcs8.key", &std::fs::read(fixture("client.pkcs8.key")).unwrap()),
+            ("other.crt", &std::fs::read(fixture("backend.crt")).unwrap()),
+            ("other.key", &std::fs::read(fixture("backend.key")).unwrap()),
             ("passwords", b"wrong\nsecret\n"),
         ],
     );
@@ -166,6 +171,7 @@ fn a_certificate_is_shown_from_a_file_a_text_or_a_name_with_variables() {
         assert_eq!(get(port, path).status, 200, "{path}");
         assert!(origin.last().client, "{path}");
     }
+    assert_eq!(get(port, "/command").status, 200);
     assert_eq!(get(port, "/none").status, 502);
     daemon.logged("error.log", "SSL alert number 116) while reading response header from upstream");
     assert_eq!(get(port, "/maybe").status, 502);

@@ -55,6 +55,16 @@ const CASES: &[&str] = &[
     "proxy_ssl_verify_depth x;",
     "proxy_ssl_verify_depth 1; proxy_ssl_verify_depth 2;",
     "proxy_ssl_verify maybe;",
+    "proxy_ssl_ciphers FOO;",
+    "proxy_ssl_ciphers 'FOO:!BAR:HIGH';",
+    "proxy_ssl_ciphers '';",
+    "proxy_ssl_ciphers FOO; proxy_ssl_certificate ~/client.crt;",
+    "proxy_ssl_conf_command Foo bar;",
+    "proxy_ssl_conf_command MinProtocol TLSv1.9;",
+    "proxy_ssl_conf_command Ciphersuites TLS_FOO;",
+    "proxy_ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;",
+    "proxy_ssl_conf_command Options foo;",
+    "proxy_ssl_conf_command Foo bar; proxy_ssl_verify on;",
     "proxy_ssl_name $nothing_of_the_kind;",
 ];
 

@@ -166,6 +166,12 @@ fn handshakes_that_fail_are_told_as_nginx_tells_them() {
             ),
             ("old", to(old.addr()), ""),
             (
+                "suite",
+                to(old.addr()) + "proxy_ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256;",
+                "sslv3 alert handshake failure",
+            ),
+            ("least", to(old.addr()) + "proxy_ssl_conf_command MinProtocol TLSv1.3;", "SSL alert number 70"),
+            (
                 "newer",
                 to(old.addr()) + "proxy_ssl_protocols TLSv1.3;",
                 "tlsv1 alert protocol version:SSL alert number 70",

@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, Resumption};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::sign::SingleCertAndKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::Builder;
 use super::certs::{self, Place};
 use super::locations::Effective;
-use crate::config::{Level, ProxyTls, Step, TLSV1_2, TLSV1_3, show};
+use super::tls::{Asked, Commands, PROXY, Spoken, spoken};
+use crate::config::{Level, ProxyTls, Step, show};
 use crate::diag::Severity;
 use crate::plan;
 use crate::sys::x509::{Certificate, Trust};
+use crate::tls::ciphers;
 
 impl Builder<'_> {
     /// Reads the passwords that a level names, as nginx does whether they are needed or not.
@@ -50,8 +53,12 @@ impl Builder<'_> {
     }
 
     fn make_proxy_tls(&mut self, asked: &ProxyTls) -> Result<plan::ProxyTls, Refused> {
-        let mut config = client(asked.protocols())?;
-        let mut certificate = None;
+        // nginx looks at the list before anything else, and at the commands behind all.
+        let list = asked.ciphers();
+        if ciphers::tls12(&show(&list)) == Err(ciphers::Refused::NoMatch) {
+            return Err(no_match(&show(&list)));
+        }
+        let (mut certificate, mut pair) = (None, None);
         let shown = asked.certificate().filter(|text| !text.tokens.is_empty());
         if let Some(text) = &shown {
             let Some(key) = asked.certificate_key() else {
@@ -67,8 +74,7 @@ impl Builder<'_> {
                 (Some(text), Some(key)) if self.files => {
                     let (text, key) = (Place::new(text, self.folder), Place::of_key(key, self.folder));
                     let (chain, read) = (certs::chain(&text)?, certs::key(&key, &passwords)?);
-                    let pair = certs::fit(&chain, &read, &key, "SSL_CTX_use")?;
-                    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(pair));
+                    pair = Some((certs::fit(&chain, &read, &key, "SSL_CTX_use")?, (text, key)));
                 }
                 (Some(_), Some(_)) => {}
                 _ => {
@@ -83,6 +89,18 @@ impl Builder<'_> {
             }
         }
         let trust = if asked.verify() { self.trust(asked)? } else { None };
+        let commands = Commands::of(PROXY, &asked.commands())?;
+        let pair = match pair {
+            Some((_, places)) if self.files && commands.names_pair() => {
+                Some(self.commanded(&commands, places)?)
+            }
+            pair => pair.map(|(pair, _)| pair),
+        };
+        let speak = Asked { prefix: PROXY, protocols: asked.protocols(), ciphers: &list, curve: b"auto" };
+        let mut config = client(spoken(&speak, &commands)?)?;
+        if let Some(pair) = pair {
+            config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(pair));
+        }
         self.plan.proxy_tls += 1;
         Ok(plan::ProxyTls {
             id: self.plan.proxy_tls,
@@ -100,6 +118,19 @@ impl Builder<'_> {
                 certificate: shown.map(|text| text.written().into()).unwrap_or_default(),
             },
         })
+    }
+
+    /// The certificate and the key where a command names one of them.
+    fn commanded(&self, commands: &Commands, places: (Place, Place)) -> Result<Arc<CertifiedKey>, Refused> {
+        let (mut certificate, mut key) = places;
+        if let Some(name) = &commands.certificate {
+            certificate = Place::file(name, self.folder);
+        }
+        if let Some(name) = &commands.private_key {
+            key = Place::file(name, self.folder);
+        }
+        let (chain, read) = (certs::chain(&certificate)?, certs::key(&key, &[] as &[&[u8]])?);
+        Ok(certs::fit(&chain, &read, &key, "SSL_CTX_use")?)
     }
 
     fn trust(&self, asked: &ProxyTls) -> Result<Option<Arc<Trust>>, Refused> {
@@ -138,24 +169,27 @@ impl From<String> for Refused {
 }
 
 /// rustls's part, without certificate and without sessions.
-fn client(protocols: u32) -> Result<ClientConfig, Refused> {
-    let mut versions = Vec::new();
-    if protocols & TLSV1_3 != 0 {
-        versions.push(&rustls::version::TLS13);
-    }
-    if protocols & TLSV1_2 != 0 {
-        versions.push(&rustls::version::TLS12);
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&versions);
-    let builder = builder.map_err(|_| Refused {
-        words: "\"proxy_ssl_protocols\" names no protocol that is spoken: TLSv1.2 or TLSv1.3".to_owned(),
-        code: "not-supported",
-    })?;
+fn client(spoken: Spoken) -> Result<ClientConfig, Refused> {
+    let provider = CryptoProvider {
+        cipher_suites: spoken.suites,
+        kx_groups: spoken.groups,
+        ..aws_lc_rs::default_provider()
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+    let builder = builder
+        .with_protocol_versions(&spoken.versions)
+        .map_err(|e| format!("SSL_CTX_new() failed (SSL: {e})"))?;
     let verifier = Arc::new(Anybody);
     let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+fn no_match(list: &str) -> Refused {
+    let words = format!(
+        "SSL_CTX_set_cipher_list(\"{list}\") failed (SSL: error:0A0000B9:SSL routines::no cipher match)"
+    );
+    Refused { words, code: "bad-value" }
 }
 
 /// Accepts whoever proves to have the key of the certificate that is shown, as nginx's handshake does. Whether the

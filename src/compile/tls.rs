@@ -23,7 +23,7 @@ use crate::sys::err_text;
 use crate::sys::x509::Trust;
 use crate::tls::{Ask, Key, Keys, Sessions, Shown, Tickets, Zone, ciphers, groups};
 
-use commands::Commands;
+pub(super) use commands::{Commands, PROXY};
 
 /// What was read for several server blocks.
 #[derive(Debug, Default)]
@@ -35,11 +35,11 @@ pub struct Read {
 /// A line of the log, without a place.
 type Said<T> = Result<T, String>;
 
-/// What the suites, groups and versions of a server block are.
-struct Spoken {
-    suites: Vec<SupportedCipherSuite>,
-    groups: Vec<&'static dyn SupportedKxGroup>,
-    versions: Vec<&'static SupportedProtocolVersion>,
+/// What the suites, groups and versions of a context are.
+pub(super) struct Spoken {
+    pub(super) suites: Vec<SupportedCipherSuite>,
+    pub(super) groups: Vec<&'static dyn SupportedKxGroup>,
+    pub(super) versions: Vec<&'static SupportedProtocolVersion>,
 }
 
 impl Builder<'_> {
@@ -71,8 +71,10 @@ impl Builder<'_> {
         } else if !ssl.reject() {
             return Ok(None);
         }
-        let commands = Commands::of(&ssl.commands())?;
-        let spoken = spoken(ssl, &commands)?;
+        let commands = Commands::of("ssl", &ssl.commands())?;
+        let asked =
+            Asked { prefix: "ssl", protocols: ssl.protocols(), ciphers: &ssl.ciphers(), curve: &ssl.curve() };
+        let spoken = spoken(&asked, &commands)?;
         let variable = certificates.iter().zip(&keys).any(|(c, k)| !c.text.fixed() || !k.text.fixed());
         if variable {
             return Err(
@@ -344,8 +346,19 @@ fn context_of(
     digest.finalize().into()
 }
 
-fn spoken(ssl: &Ssl, commands: &Commands) -> Said<Spoken> {
-    let protocols = commands.limit(ssl.protocols());
+/// What a context is asked to speak.
+pub(super) struct Asked<'a> {
+    /// `ssl` or `proxy_ssl`: how its directives begin.
+    pub(super) prefix: &'static str,
+    /// Bits of `ssl_protocols`.
+    pub(super) protocols: u32,
+    pub(super) ciphers: &'a [u8],
+    pub(super) curve: &'a [u8],
+}
+
+pub(super) fn spoken(asked: &Asked<'_>, commands: &Commands) -> Said<Spoken> {
+    let prefix = asked.prefix;
+    let protocols = commands.limit(asked.protocols);
     let mut versions = Vec::new();
     if protocols & ssl::TLS13 != 0 {
         versions.push(&version::TLS13);
@@ -354,12 +367,11 @@ fn spoken(ssl: &Ssl, commands: &Commands) -> Said<Spoken> {
         versions.push(&version::TLS12);
     }
     if versions.is_empty() {
-        return Err(
-            "\"ssl_protocols\" allows only versions before TLSv1.2, which are not carried out".to_owned()
-        );
+        return Err(format!(
+            "\"{prefix}_protocols\" allows only versions before TLSv1.2, which are not carried out"
+        ));
     }
-    let list = ssl.ciphers();
-    let list = show(commands.ciphers.as_deref().unwrap_or(&list));
+    let list = show(commands.ciphers.as_deref().unwrap_or(asked.ciphers));
     let mut suites = match ciphers::tls12(&list) {
         Ok(suites) => suites,
         Err(ciphers::Refused::NoMatch) => {
@@ -369,14 +381,13 @@ fn spoken(ssl: &Ssl, commands: &Commands) -> Said<Spoken> {
         }
         Err(ciphers::Refused::NoneOfOurs) => {
             return Err(format!(
-                "\"ssl_ciphers\" \"{list}\" selects none of the ciphers that are carried out: ECDHE with AES-GCM or \
+                "\"{prefix}_ciphers\" \"{list}\" selects none of the ciphers that are carried out: ECDHE with AES-GCM or \
                  CHACHA20-POLY1305"
             ));
         }
     };
     suites.splice(0..0, commands.suites.clone());
-    let curve = ssl.curve();
-    let curve = show(commands.groups.as_deref().unwrap_or(&curve));
+    let curve = show(commands.groups.as_deref().unwrap_or(asked.curve));
     let groups = groups::list(&curve).map_err(|refused| match refused {
         groups::Refused::Unknown(name) => format!(
             "SSL_CTX_set1_curves_list(\"{curve}\") failed (SSL: error:0A080106:SSL routines::passed invalid \

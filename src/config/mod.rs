@@ -53,7 +53,7 @@ pub use location::{Content, Level, Location, TryFile};
 pub use main_context::{Events, Main};
 pub use names::ServerName;
 pub use proxy::{IGNORE, Pass, PassTo, Proxy, Redirect, Target};
-pub use proxy_tls::{PROTOCOLS, PasswordFile, ProxyTls, TLSV1_2, TLSV1_3};
+pub use proxy_tls::{PasswordFile, ProxyTls};
 pub use read::{Settings, read};
 pub use realip::RealIp;
 pub use script::{Op, Return, Rewrite, Script, Test};

@@ -7,7 +7,7 @@ use super::core::some;
 use super::cx::show;
 use super::family::family;
 use super::text::Text;
-use super::{Cx, Place, set};
+use super::{Cx, Place, set, ssl};
 use crate::plan::CertificateCache;
 use crate::source::Dir;
 use crate::values;
@@ -56,11 +56,11 @@ impl ProxyTls {
     }
 }
 
-pub const TLSV1_2: u32 = 1 << 4;
-pub const TLSV1_3: u32 = 1 << 5;
+const TLSV1_2: u32 = ssl::TLS12;
+const TLSV1_3: u32 = ssl::TLS13;
 
 /// `proxy_ssl_protocols`' words.
-pub const PROTOCOLS: &[(&str, u32)] = &[
+const PROTOCOLS: &[(&str, u32)] = &[
     ("SSLv2", 1),
     ("SSLv3", 1 << 1),
     ("TLSv1", 1 << 2),

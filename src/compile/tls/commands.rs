@@ -1,4 +1,4 @@
-//! OpenSSL's own settings (`ssl_conf_command`), as SSL_CONF_cmd(3) has them.
+//! OpenSSL's own settings (`ssl_conf_command`, `proxy_ssl_conf_command`), as SSL_CONF_cmd(3) has them.
 
 use rustls::SupportedCipherSuite;
 
@@ -6,20 +6,26 @@ use crate::config::{show, ssl};
 use crate::tls::ciphers;
 use crate::values;
 
-/// What the commands of a server block say.
+/// What the commands of a context say.
 #[derive(Debug)]
-pub(super) struct Commands {
+pub(in crate::compile) struct Commands {
     /// The suites of TLS 1.3.
-    pub(super) suites: Vec<SupportedCipherSuite>,
-    pub(super) ciphers: Option<Box<[u8]>>,
-    pub(super) groups: Option<Box<[u8]>>,
+    pub(in crate::compile) suites: Vec<SupportedCipherSuite>,
+    pub(in crate::compile) ciphers: Option<Box<[u8]>>,
+    pub(in crate::compile) groups: Option<Box<[u8]>>,
     /// Bits of `ssl_protocols`.
     least: u32,
     most: u32,
-    pub(super) server_preference: bool,
-    pub(super) no_tickets: bool,
-    pub(super) tickets: Option<usize>,
+    pub(in crate::compile) server_preference: bool,
+    pub(in crate::compile) no_tickets: bool,
+    pub(in crate::compile) tickets: Option<usize>,
+    /// Files that take the places of the certificate and the key that are shown to a server.
+    pub(in crate::compile) certificate: Option<Box<[u8]>>,
+    pub(in crate::compile) private_key: Option<Box<[u8]>>,
 }
+
+/// How the directives of TLS towards servers begin.
+pub(in crate::compile) const PROXY: &str = "proxy_ssl";
 
 /// Words of `Options` that change nothing here: what they ask for is so, or is not there.
 const OPTIONS: [&str; 17] = [
@@ -62,7 +68,7 @@ const OTHERS: [&str; 15] = [
 ];
 
 impl Commands {
-    pub(super) fn of(list: &[ssl::Command]) -> Result<Self, String> {
+    pub(in crate::compile) fn of(prefix: &str, list: &[ssl::Command]) -> Result<Self, String> {
         let mut commands = Self {
             suites: ciphers::tls13(None).unwrap_or_default(),
             ciphers: None,
@@ -72,14 +78,16 @@ impl Commands {
             server_preference: false,
             no_tickets: false,
             tickets: None,
+            certificate: None,
+            private_key: None,
         };
         for (name, value) in list {
-            commands.take(&show(name), &show(value), value)?;
+            commands.take(prefix, &show(name), &show(value), value)?;
         }
         Ok(commands)
     }
 
-    fn take(&mut self, name: &str, value: &str, raw: &[u8]) -> Result<(), String> {
+    fn take(&mut self, prefix: &str, name: &str, value: &str, raw: &[u8]) -> Result<(), String> {
         let failed = |why: String| format!("SSL_CONF_cmd(\"{name}\", \"{value}\") failed (SSL: {why})");
         let bad = || failed(format!("error:0A000180:SSL routines::bad value:cmd={name}, value={value}"));
         let version = |text: &str| {
@@ -129,16 +137,23 @@ impl Commands {
                 }
             }
             () if is("DHParameters") => {}
+            () if is("Certificate") && prefix == PROXY => self.certificate = Some(raw.into()),
+            () if is("PrivateKey") && prefix == PROXY => self.private_key = Some(raw.into()),
             () if OTHERS.iter().any(|o| is(o)) || is("Protocol") => {
-                return Err(format!("\"ssl_conf_command\" \"{name}\" is not carried out"));
+                return Err(format!("\"{prefix}_conf_command\" \"{name}\" is not carried out"));
             }
             () => return Err(failed(format!("error:0A000182:SSL routines::unknown cmd name:cmd={name}"))),
         }
         Ok(())
     }
 
+    /// Whether a certificate or a key is named.
+    pub(in crate::compile) fn names_pair(&self) -> bool {
+        self.certificate.is_some() || self.private_key.is_some()
+    }
+
     /// The versions that are left of `ssl_protocols`.
-    pub(super) fn limit(&self, protocols: u32) -> u32 {
+    pub(in crate::compile) fn limit(&self, protocols: u32) -> u32 {
         let from = if self.least == 0 { u32::MAX } else { !(self.least - 1) };
         protocols & from & self.most
     }
