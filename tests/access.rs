@@ -179,7 +179,7 @@ fn the_answer_of_a_subrequest_decides_as_in_nginx() {
             "ok" => ("200 OK", "X-User: bob\r\n"),
             "no" => ("403 Forbidden", ""),
             "who" => {
-                ("401 Unauthorized", "WWW-Authenticate: Basic realm=\"a\"\r\nWWW-Authenticate: Bearer\r\n")
+                ("401 Unauthorized", "WWW-Authenticate: Basic realm=\"a\"\r\n")
             }
             "moved" => ("302 Found", "Location: /elsewhere\r\n"),
             _ => ("200 OK", ""),
@@ -274,4 +274,44 @@ fn the_answer_of_a_subrequest_decides_as_in_nginx() {
     let exchanges: Vec<Exchange<'_>> =
         list.iter().map(|text| Exchange { port: 8080, bytes: text.as_bytes() }).collect();
     same("auth_request", &conf, &[("html/index.html", b"in\n")], &exchanges);
+}
+
+#[test]
+fn addresses_have_the_values_of_their_networks_as_in_nginx() {
+    let conf = "pid p.pid; error_log error.log;\nevents { }\nhttp { access_log off;\n\
+        geo $near { 127.0.0.0/8 yes; 127.0.0.1 itself; }\n\
+        geo $arg_ip $of { default none; 10.0.0.0/8 ten; 10.1.0.0/16 \"ten one\"; 10.1.2.3/32 host; 10.1.3.0/24 ten;\n\
+          2001:db8::/32 doc; 255.255.255.255 nobody; include nets; delete 10.1.3.0/24; }\n\
+        geo $forwarded { default far; proxy 127.0.0.1; proxy 10.0.0.0/8; proxy_recursive; 10.0.0.0/8 proxy; 192.0.2.0/24 test; }\n\
+        geo $once { default far; proxy 127.0.0.1; 10.0.0.0/8 proxy; 192.0.2.0/24 test; }\n\
+        geo $nothing { 10.0.0.0/8 x; }\n\
+        server { listen 127.0.0.1:%%8080%%; return 200 \"$near|$of|$forwarded|$once|$nothing\\n\"; } }\n";
+    let mut list = Vec::new();
+    for ip in [
+        "10.0.0.0",
+        "10.1.0.1",
+        "10.1.2.3",
+        "10.1.3.1",
+        "10.255.255.255",
+        "11.0.0.0",
+        "2001:db8::1",
+        "2001:db9::1",
+        "::ffff:10.1.2.3",
+        "255.255.255.255",
+        "x",
+        "",
+        "172.16.0.1",
+        "unix:",
+        "10.1.2.3:80",
+    ] {
+        list.push(format!("GET /?ip={ip} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    }
+    for said in ["192.0.2.7", "192.0.2.7, 10.0.0.1", "1.1.1.1, 192.0.2.7, 10.0.0.1, 10.0.0.2", "x", ""] {
+        list.push(format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Forwarded-For: {said}\r\n\r\n"
+        ));
+    }
+    let exchanges: Vec<Exchange<'_>> =
+        list.iter().map(|text| Exchange { port: 8080, bytes: text.as_bytes() }).collect();
+    same("geo", conf, &[("nets", b"172.16.0.0/12 included;\n")], &exchanges);
 }

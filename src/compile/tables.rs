@@ -1,4 +1,4 @@
-//! `map` and `split_clients` as tables of the plan.
+//! `map`, `split_clients` and `geo` as tables of the plan.
 
 use super::Builder;
 use crate::config::{Map, TableKind};
@@ -12,6 +12,17 @@ impl Builder<'_> {
         for (table, slot) in http.tables.iter().zip(slots) {
             let made = match &table.kind {
                 TableKind::Map(map) => Made::Map(Box::new(self.map(map))),
+                TableKind::Geo(geo) => Made::Geo(Box::new(plan::Geo {
+                    of: geo.of.as_ref().map(|of| self.names.template(of)),
+                    proxies: (!geo.proxies.is_empty()).then(|| plan::RealIp {
+                        from: geo.proxies.clone(),
+                        field: plan::RealIpField::Forwarded,
+                        recursive: geo.recursive,
+                    }),
+                    volatile: geo.volatile,
+                    values: geo.values.clone(),
+                    networks: plan::Networks::new(&geo.networks),
+                })),
                 TableKind::Split(split) => Made::Split(Box::new(plan::Split {
                     of: self.names.template(&split.of),
                     parts: split.parts.clone(),

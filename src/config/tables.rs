@@ -1,11 +1,11 @@
-//! `map` and `split_clients`: tables that make variables.
+//! `map`, `split_clients`, `geo`: tables that make variables.
 
 use std::collections::HashMap;
 
-use super::Cx;
 use super::cx::show;
 use super::script::made_name;
 use super::text::{Pattern, Text};
+use super::{Cx, Geo};
 use crate::source::Dir;
 
 /// A variable and the table that it is looked up in.
@@ -20,6 +20,7 @@ pub struct Table {
 pub enum TableKind {
     Map(Map),
     Split(Split),
+    Geo(Geo),
 }
 
 /// A `map` block. Numbers are indices into `values`.
@@ -48,11 +49,23 @@ pub struct Split {
 
 impl Table {
     pub fn knows(name: &str) -> bool {
-        matches!(name, "map" | "split_clients")
+        matches!(name, "map" | "split_clients" | "geo")
     }
 
     /// Reads a block; `None`: it was refused.
     pub fn read(cx: &mut Cx<'_>, d: Dir<'_>) -> Option<Self> {
+        if d.name() == "geo" {
+            let (name, of) = match d.args() {
+                [name] => (&name.value, None),
+                _ if d.arg(0).first() != Some(&b'$') => {
+                    cx.emerg(d, format!("invalid variable name \"{}\"", show(d.arg(0))));
+                    return None;
+                }
+                _ => (&d.args().get(1)?.value, Some(Text::read(cx, d, d.arg(0))?)),
+            };
+            let name = made_name(cx, d, name)?;
+            return Some(Self { name, kind: TableKind::Geo(Geo::read(cx, d, of)) });
+        }
         let of = Text::read(cx, d, d.arg(0))?;
         let name = made_name(cx, d, d.arg(1))?;
         let kind = match d.name() {

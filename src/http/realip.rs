@@ -51,6 +51,13 @@ pub(super) fn says_tls(req: &Request) -> bool {
     last.trim_ascii().eq_ignore_ascii_case(b"https") && by_proxy(req)
 }
 
+/// The client that `X-Forwarded-For` names when `client` is trusted.
+pub(super) fn told(req: &Request, client: SocketAddr, rules: &RealIp) -> Option<SocketAddr> {
+    let fields = req.head.iter().filter(|(name, ..)| name.eq_ignore_ascii_case(b"x-forwarded-for"));
+    let lines: smallvec::SmallVec<[&[u8]; 4]> = fields.map(|(_, value, _)| value).collect();
+    forwarded(Some(client), rules, lines.iter().rev().copied())
+}
+
 /// Goes back from the one who is connected, as long as each is trusted; `lines` are the field's, the last first.
 fn forwarded<'a>(
     client: Option<SocketAddr>,

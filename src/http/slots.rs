@@ -1,9 +1,11 @@
 //! The variables that the configuration makes: what was set, or what their tables say.
 
-use super::Request;
+use std::net::{IpAddr, SocketAddr};
+
 use super::captures::run_regex;
+use super::{Request, realip};
 use crate::diag::Severity;
-use crate::plan::{Made, Map, Plan, Slot, SlotId, Split};
+use crate::plan::{Geo, Made, Map, Plan, Slot, SlotId, Split};
 use crate::vars::{self, Source};
 
 /// How deep tables may ask each other.
@@ -46,6 +48,9 @@ impl Request {
                 if let Some(value) = found.and_then(|i| map.values.get(i as usize)) {
                     vars::eval(value, req, out);
                 }
+            }),
+            Made::Geo(geo) => self.table(&plan, slot, id, geo.volatile, out, |req, _, out| {
+                out.extend_from_slice(by_address(req, geo));
             }),
             Made::Split(split) => self.table(&plan, slot, id, false, out, |req, _, out| {
                 out.extend_from_slice(share(split, &vars::eval_to_vec(&split.of, req)));
@@ -126,6 +131,22 @@ fn by_name(map: &Map, name: &[u8]) -> Option<u32> {
         return None;
     }
     memchr::memrchr_iter(b'.', name).find_map(|at| map.tail.get(name.get(..=at)?)).copied()
+}
+
+/// The value of the network that an address is in. What is no address is 255.255.255.255, as in nginx.
+fn by_address<'g>(req: &Request, geo: &'g Geo) -> &'g [u8] {
+    let nobody = IpAddr::from([255; 4]);
+    let client = match &geo.of {
+        None => Some(req.conn.client.map_or(SocketAddr::new(nobody, 0), |client| client)),
+        Some(of) => {
+            let text = vars::eval_to_vec(of, req);
+            let ip = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+            ip.map(|ip| SocketAddr::new(ip, 0))
+        }
+    };
+    let told = || realip::told(req, client?, geo.proxies.as_ref()?);
+    let ip = told().or(client).map_or(nobody, |client| client.ip());
+    geo.networks.find(ip).and_then(|ix| geo.values.get(ix as usize)).map_or(b"", |value| value)
 }
 
 /// The part that a text falls into.

@@ -4,6 +4,7 @@
 
 mod check;
 mod encoding;
+mod geo;
 mod learn;
 mod limit;
 mod location;
@@ -20,6 +21,7 @@ mod upstream;
 
 pub use check::*;
 pub use encoding::*;
+pub use geo::*;
 pub use learn::*;
 pub use limit::*;
 pub use location::*;

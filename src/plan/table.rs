@@ -22,6 +22,7 @@ pub enum Made {
     Var(Var),
     Map(Box<Map>),
     Split(Box<Split>),
+    Geo(Box<super::Geo>),
 }
 
 /// `map`
