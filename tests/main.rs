@@ -34,6 +34,7 @@ mod health_sessions;
 mod learned;
 mod limits;
 mod lint;
+mod listen_tls;
 mod migrate;
 mod migrate_out;
 mod migrate_pins;

@@ -17,6 +17,8 @@ pub(super) fn text(args: &Args) -> String {
         out.push_str(&help());
     }
     if args.configure {
+        let library = String::from_utf8_lossy(aws_lc_sys::OPENSSL_VERSION_TEXT);
+        out += &format!("built with {}\nTLS SNI support enabled\n", library.trim_end_matches('\0'));
         out.push_str("configure arguments:");
         for argument in arguments() {
             out.push(' ');

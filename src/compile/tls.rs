@@ -20,8 +20,8 @@ use crate::config::{Server, Ssl, Step, show, ssl};
 use crate::diag::Severity;
 use crate::plan::{Tls, VerifyClient};
 use crate::sys::err_text;
-use crate::sys::x509::Trust;
-use crate::tls::{Ask, Key, Keys, Sessions, Shown, Tickets, Zone, ciphers, groups};
+use crate::sys::x509::{self, Certificate, Crl, Trust};
+use crate::tls::{Ask, Key, Keys, Rotating, Sessions, Shown, Tickets, Zone, ciphers, groups};
 
 pub(super) use commands::{Commands, PROXY};
 
@@ -29,6 +29,10 @@ pub(super) use commands::{Commands, PROXY};
 #[derive(Debug, Default)]
 pub struct Read {
     pairs: HashMap<(Place, Place), Arc<CertifiedKey>>,
+    chains: HashMap<Place, Arc<[Certificate]>>,
+    authorities: HashMap<Place, Arc<[Certificate]>>,
+    keys: HashMap<Place, Arc<x509::Key>>,
+    revoked: HashMap<Place, Arc<[Crl]>>,
     threads: Option<Arc<Zone>>,
 }
 
@@ -135,7 +139,7 @@ impl Builder<'_> {
             None => Arc::new(NoServerSessionStorage {}),
         };
         if ssl.session_tickets() && !commands.no_tickets {
-            let keys = self.ticket_keys(ssl);
+            let keys = self.ticket_keys(ssl, lifetime);
             config.ticketer = Arc::new(Tickets { keys, context, lifetime });
         }
         let mut http2 = config.clone();
@@ -203,7 +207,8 @@ impl Builder<'_> {
         if let Some(pair) = self.read.pairs.get(&names) {
             return Ok(pair.clone());
         }
-        let (chain, secret) = (certs::chain(&names.0)?, certs::key(&names.1, passwords)?);
+        let chain = once(&mut self.read.chains, &names.0, |place| certs::chain(place).map(Into::into))?;
+        let secret = once(&mut self.read.keys, &names.1, |place| certs::key(place, passwords).map(Arc::new))?;
         let pair = certs::fit(&chain, &secret, &names.1, "SSL_CTX_use")?;
         self.read.pairs.insert(names, pair.clone());
         Ok(pair)
@@ -214,7 +219,7 @@ impl Builder<'_> {
         let (client, trusted, crl) = (ssl.client_certificate(), ssl.trusted_certificate(), ssl.crl());
         let mut authorities = Vec::new();
         if ssl.verify() != VerifyClient::Off && !client.is_empty() {
-            authorities = certs::authorities(&Place::file(&client, self.folder))?;
+            authorities = self.authorities(&client)?.to_vec();
             for name in authorities.iter().map(|a| DistinguishedName::from(a.subject_der())) {
                 if !told.iter().any(|n| n.as_ref() == name.as_ref()) {
                     told.push(name);
@@ -222,16 +227,24 @@ impl Builder<'_> {
             }
         }
         if !trusted.is_empty() {
-            authorities.extend(certs::authorities(&Place::file(&trusted, self.folder))?);
+            authorities.extend_from_slice(&self.authorities(&trusted)?);
         }
-        let revoked =
-            if crl.is_empty() { Vec::new() } else { certs::revocations(&Place::file(&crl, self.folder))? };
+        let crl = (!crl.is_empty()).then(|| Place::file(&crl, self.folder));
+        let read = |place: &Place| certs::revocations(place).map(Into::into);
+        let revoked: Option<Arc<[Crl]>> =
+            crl.map(|place| once(&mut self.read.revoked, &place, read)).transpose()?;
         if ssl.verify() == VerifyClient::Off {
             return Ok(None);
         }
         let depth = u32::try_from(ssl.verify_depth()).unwrap_or(u32::MAX);
-        let trust = Trust::new(&authorities, &revoked, depth).ok_or("SSL_CTX_get_cert_store() failed")?;
+        let trust = Trust::new(&authorities, revoked.as_deref().unwrap_or_default(), depth)
+            .ok_or("SSL_CTX_get_cert_store() failed")?;
         Ok(Some(Arc::new(trust)))
+    }
+
+    fn authorities(&mut self, name: &[u8]) -> Said<Arc<[Certificate]>> {
+        let place = Place::file(name, self.folder);
+        once(&mut self.read.authorities, &place, |place| certs::authorities(place).map(Into::into))
     }
 
     /// rustls has no Diffie-Hellman of that kind; the file is looked at as nginx looks at it.
@@ -300,10 +313,15 @@ impl Builder<'_> {
         Some(zone)
     }
 
-    fn ticket_keys(&mut self, ssl: &Ssl) -> Keys {
+    fn ticket_keys(&mut self, ssl: &Ssl, lifetime: u32) -> Keys {
         let names = ssl.ticket_keys();
         if names.is_empty() {
-            return Keys::Random(self.plan.tls.random.clone());
+            let made = &mut self.plan.tls.random;
+            if let Some(same) = made.iter().find(|k| k.period() == u64::from(lifetime.max(1))) {
+                return Keys::Random(same.clone());
+            }
+            made.push(Arc::new(Rotating::new(lifetime)));
+            return made.last().cloned().map_or_else(|| Keys::Given(Arc::default()), Keys::Random);
         }
         let mut keys = Vec::new();
         for name in names {
@@ -321,6 +339,20 @@ impl Builder<'_> {
         }
         Keys::Given(keys.into())
     }
+}
+
+/// Reads a file the first time that it is asked for.
+fn once<T: Clone>(
+    known: &mut HashMap<Place, T>,
+    place: &Place,
+    read: impl FnOnce(&Place) -> Said<T>,
+) -> Said<T> {
+    if let Some(read) = known.get(place) {
+        return Ok(read.clone());
+    }
+    let read = read(place)?;
+    known.insert(place.clone(), read.clone());
+    Ok(read)
 }
 
 /// What nginx says when it opens a file of its own accord, of what it says for a certificate.

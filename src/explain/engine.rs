@@ -119,6 +119,7 @@ fn info(ask: &Ask, socket: &Socket) -> ConnInfo {
         tls: false,
         secure: None,
         to_https: false,
+        proxied: None,
         first: None,
         started: rt::clock::unix_millis(),
         requests: 0,

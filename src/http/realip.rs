@@ -22,7 +22,17 @@ pub(super) fn apply(req: &mut Request) {
             let lines: smallvec::SmallVec<[&[u8]; 4]> = values.map(|(_, value, _)| value).collect();
             forwarded(req.conn.client, rules, lines.iter().rev().copied())
         }
-        _ => forwarded(req.conn.client, rules, values.next().map(|(_, value, _)| value).into_iter()),
+        // The header of the connection says it for all its requests.
+        RealIpField::ProxyProtocol => {
+            let said = req.conn.proxied.as_deref();
+            let line = said.map(|p| p.client.as_bytes());
+            forwarded(req.conn.client, rules, line.into_iter())
+                .zip(said)
+                .map(|(addr, p)| SocketAddr::new(addr.ip(), p.client_port))
+        }
+        RealIpField::Named(_) => {
+            forwarded(req.conn.client, rules, values.next().map(|(_, value, _)| value).into_iter())
+        }
     };
     if let Some(client) = found {
         let text = client.ip().to_string().into();

@@ -10,6 +10,7 @@ use super::range::Ranges;
 use super::secure::Secure;
 use super::{Attempt, Captures, OutHead, ThreadState, Trace};
 use crate::plan::{ListenAddr, ListenEntry, LocId, Location, Plan, Server, ServerId};
+use crate::wire::proxy_protocol::Proxied;
 use crate::wire::{Framing, Method, RequestHead, ResponseHead};
 
 /// What stays the same for all requests of a connection.
@@ -33,6 +34,8 @@ pub struct ConnInfo {
     pub secure: Option<Rc<Secure>>,
     /// A plain connection to an address with TLS: no request of it is served.
     pub to_https: bool,
+    /// Who the one who is connected speaks for (`listen … proxy_protocol`).
+    pub proxied: Option<Rc<Proxied>>,
     /// Where its requests that had no session yet went; `None`: nobody asks (`sticky_parallel`). Streams of one
     /// connection share it.
     pub first: Option<Rc<FirstPeers>>,

@@ -197,6 +197,10 @@ impl Request {
             V::UpstreamResponseLength => self.each(out, |a, out| number(a.response_length, out)),
             V::UpstreamBytesReceived => self.each(out, |a, out| number(a.bytes_received, out)),
             V::UpstreamBytesSent => self.each(out, |a, out| number(a.bytes_sent, out)),
+            V::ProxyProtocolAddr => put(self.proxied().map(|p| p.client.as_bytes()), out),
+            V::ProxyProtocolPort => self.proxied().is_some_and(|p| number(p.client_port, out)),
+            V::ProxyProtocolServerAddr => put(self.proxied().map(|p| p.server.as_bytes()), out),
+            V::ProxyProtocolServerPort => self.proxied().is_some_and(|p| number(p.server_port, out)),
             V::SslAlpnProtocol
             | V::SslCipher
             | V::SslCiphers
@@ -226,13 +230,15 @@ impl Request {
             | V::SslSigalg
             | V::SslSigalgs => self.conn.secure.as_ref().is_some_and(|s| s.append(id, out)),
             V::UpstreamCacheStatus
-            | V::ProxyProtocolAddr
-            | V::ProxyProtocolPort
             | V::TcpinfoRcvSpace
             | V::TcpinfoRtt
             | V::TcpinfoRttvar
             | V::TcpinfoSndCwnd => false,
         }
+    }
+
+    fn proxied(&self) -> Option<&crate::wire::proxy_protocol::Proxied> {
+        self.conn.proxied.as_deref()
     }
 
     /// One value an attempt; `-` where there is none.

@@ -115,6 +115,8 @@ fixed_vars! {
     ProxyPort "proxy_port"
     ProxyProtocolAddr "proxy_protocol_addr"
     ProxyProtocolPort "proxy_protocol_port"
+    ProxyProtocolServerAddr "proxy_protocol_server_addr"
+    ProxyProtocolServerPort "proxy_protocol_server_port"
     QueryString "query_string"
     RealipRemoteAddr "realip_remote_addr"
     RealipRemotePort "realip_remote_port"

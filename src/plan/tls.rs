@@ -1,11 +1,12 @@
 //! TLS towards clients, ready for handshakes.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::ServerConfig;
 
+use crate::rt::clock;
 use crate::sys::x509::Trust;
-use crate::tls::{Key, Zone};
+use crate::tls::{Rotating, Zone};
 
 /// Whether clients must show a certificate (`ssl_verify_client`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,8 +34,8 @@ pub struct Tls {
 /// What server blocks have in common, and what a reload keeps.
 #[derive(Debug, Default)]
 pub struct TlsMemory {
-    /// The key of tickets when no file has one; made up when it is first needed.
-    pub random: Arc<OnceLock<Key>>,
+    /// The keys of tickets where no file has one: one a lifetime of sessions.
+    pub random: Vec<Arc<Rotating>>,
     /// By name: the zones of `ssl_session_cache`.
     pub zones: Vec<(Box<str>, Arc<Zone>)>,
 }
@@ -42,9 +43,10 @@ pub struct TlsMemory {
 impl TlsMemory {
     /// After a reload: sessions that were given stay good.
     pub fn adopt(&self, old: &Self) {
-        if let Some(key) = old.random.get() {
-            // It was not used yet.
-            let _ = self.random.set(key.clone());
+        for keys in &self.random {
+            if let Some(same) = old.random.iter().find(|k| k.period() == keys.period()) {
+                keys.adopt(same);
+            }
         }
         for (name, zone) in &self.zones {
             if let Some((_, same)) = old.zones.iter().find(|(n, _)| n == name) {
@@ -55,7 +57,8 @@ impl TlsMemory {
 
     /// Takes the memory; all processes that are forked from then on share it.
     pub fn begin(&self) {
-        self.random.get_or_init(Key::random);
+        let now = clock::unix_secs();
+        self.random.iter().for_each(|keys| drop(keys.keys(now)));
         self.zones.iter().for_each(|(_, zone)| zone.begin());
     }
 }

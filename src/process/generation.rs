@@ -63,6 +63,8 @@ impl Generation {
             NoZone::Memory(e) => refuse(&NoTables::Memory(e), &logs),
             NoZone::Rekeyed(text) => refuse(&NoTables::Moved(text), &logs),
         })?;
+        // What the workers of this generation share, from before they are forked.
+        plan.tls.begin();
         let state = State { tables, slots, names, limits };
         let sockets = Sockets::open(&plan.listeners, plan.process.workers as usize, old, &logs)?;
         let control = Control::open(plan.process.control.as_deref(), control, &logs)?;

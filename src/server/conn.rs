@@ -73,7 +73,7 @@ pub async fn serve(stream: Stream, client: Option<SocketAddr>, listener: usize, 
     let _active = Count::up(&stats.active);
     let Some(mut info) = describe(&stream, client, listener, serving) else { return };
     let (mut stream, mut input) = (stream, Vec::new());
-    if info.listen_entry(&serving.plan).is_some_and(|e| e.ssl) {
+    if info.listen_entry(&serving.plan).is_some_and(|e| e.ssl || e.proxy_protocol) {
         let begun = Box::pin(secure::begin(stream, &mut info, serving)).await;
         let Some(begun) = begun else { return };
         (stream, input) = begun;
@@ -176,6 +176,7 @@ fn describe(
         tls: false,
         secure: None,
         to_https: false,
+        proxied: None,
         first: serving.plan.parallel.then(Rc::default),
         started: clock::unix_millis(),
         requests: 0,

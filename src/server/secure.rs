@@ -1,4 +1,4 @@
-//! A connection to an address with TLS, before its first request.
+//! A connection to an address with TLS, or behind a proxy that says who it speaks for, before its first request.
 
 use std::fmt::Display;
 use std::rc::Rc;
@@ -11,9 +11,10 @@ use crate::http::{self, ConnInfo, Offered, Request, Secure};
 use crate::plan::{ListenAddr, ListenEntry, Plan, ServerId, Tls};
 use crate::sys::x509::{Certificate, Purpose};
 use crate::wire::Stream;
+use crate::wire::proxy_protocol::{self, Proxied};
 use crate::wire::tls::{self, First, HandshakeError, Hello};
 
-/// The handshake, as long as the server's `client_header_timeout` lets it take. A client that speaks plain HTTP is kept: its
+/// What comes before a request, as long as the server's `client_header_timeout` lets it take. A client that speaks plain HTTP is kept: its
 /// bytes come with it, and its request is answered with why it is not served. `None`: the connection is over.
 pub(super) async fn begin(
     stream: Stream,
@@ -22,35 +23,63 @@ pub(super) async fn begin(
 ) -> Option<(Stream, Vec<u8>)> {
     let plan = &serving.plan;
     let entry = info.listen_entry(plan)?;
-    let first = entry.default_server;
-    let limit = plan.servers.get(first.ix())?.header_timeout;
-    let mut server = first;
-    let shake = handshake(stream, entry, plan, &mut server);
-    let (severity, said) = match tokio::time::timeout(limit, shake).await {
-        Ok(Ok(Shaken::Plain(stream, bytes))) => {
-            info.to_https = true;
-            return Some((stream, bytes));
+    let limit = plan.servers.get(entry.default_server.ix())?.header_timeout;
+    let mut stage = Stage { server: entry.default_server, what: "reading PROXY protocol" };
+    let mut proxied = None;
+    let shake = handshake(stream, entry, plan, &mut stage, &mut proxied);
+    let shaken = tokio::time::timeout(limit, shake).await;
+    let (severity, said) = match shaken {
+        Ok(Ok(shaken)) => {
+            info.proxied = proxied.map(Rc::new);
+            return Some(match shaken {
+                Shaken::Plain(stream, bytes) => {
+                    info.to_https = entry.ssl;
+                    (stream, bytes)
+                }
+                Shaken::Secure(stream, secure) => {
+                    info.tls = true;
+                    info.secure = Some(Rc::new(*secure));
+                    (stream, Vec::new())
+                }
+            });
         }
-        Ok(Ok(Shaken::Secure(stream, secure))) => {
-            info.tls = true;
-            info.secure = Some(Rc::new(secure));
-            return Some((stream, Vec::new()));
+        Err(_) => (Severity::Info, "client timed out (110: Connection timed out)".to_owned()),
+        Ok(Err(Failed::Header(why))) => (Severity::Error, why),
+        Ok(Err(Failed::Handshake(HandshakeError::Rejected))) => {
+            (Severity::Info, "handshake rejected".to_owned())
         }
-        Err(_) => {
-            let said = "client timed out (110: Connection timed out)".to_owned();
-            (Severity::Info, said)
+        Ok(Err(Failed::Handshake(e))) => {
+            (if e.is_peers() { Severity::Info } else { Severity::Crit }, e.to_string())
         }
-        Ok(Err(HandshakeError::Rejected)) => (Severity::Info, "handshake rejected".to_owned()),
-        Ok(Err(e)) => (if e.is_peers() { Severity::Info } else { Severity::Crit }, e.to_string()),
     };
-    log(&said, severity, info, server, serving);
+    log(&said, severity, info, &stage, serving);
     None
 }
 
+/// How far a connection has come.
+struct Stage {
+    /// Whose settings hold.
+    server: ServerId,
+    what: &'static str,
+}
+
+/// Why there is no connection.
+enum Failed {
+    /// No PROXY protocol.
+    Header(String),
+    Handshake(HandshakeError),
+}
+
+impl<E: Into<HandshakeError>> From<E> for Failed {
+    fn from(e: E) -> Self {
+        Self::Handshake(e.into())
+    }
+}
+
 /// nginx's line about a connection that has no request.
-fn log(said: &dyn Display, severity: Severity, info: &ConnInfo, server: ServerId, serving: &Serving) {
-    let plan = &serving.plan;
-    let root = plan.servers.get(server.ix()).and_then(|s| plan.locations.get(s.root.ix()));
+fn log(said: &dyn Display, severity: Severity, info: &ConnInfo, stage: &Stage, serving: &Serving) {
+    let (plan, doing) = (&serving.plan, stage.what);
+    let root = plan.servers.get(stage.server.ix()).and_then(|s| plan.locations.get(s.root.ix()));
     let to = root.map_or(&[][..], |l| &l.error_logs);
     let logs = &serving.http.logs;
     if !logs.wants(to, severity) {
@@ -62,7 +91,7 @@ fn log(said: &dyn Display, severity: Severity, info: &ConnInfo, server: ServerId
         None => String::new(),
     };
     let client = &info.client_text;
-    let text = format_args!("{said} while SSL handshaking, client: {client}, server: {at}");
+    let text = format_args!("{said} while {doing}, client: {client}, server: {at}");
     logs.error(to, severity, Some(info.number), text);
 }
 
@@ -73,20 +102,39 @@ pub(super) fn is_h2(req: &Request) -> bool {
 
 enum Shaken {
     Plain(Stream, Vec<u8>),
-    Secure(Stream, Secure),
+    Secure(Stream, Box<Secure>),
 }
 
-/// `server` becomes the one that the client names.
+/// The header of a proxy, then the handshake, as far as the address has them.
 async fn handshake(
-    stream: Stream,
+    mut stream: Stream,
     entry: &ListenEntry,
     plan: &Plan,
-    server: &mut ServerId,
-) -> Result<Shaken, HandshakeError> {
-    let hello = match tls::first(stream, Vec::new()).await? {
+    stage: &mut Stage,
+    proxied: &mut Option<Proxied>,
+) -> Result<Shaken, Failed> {
+    let mut input = Vec::new();
+    if entry.proxy_protocol {
+        let (said, length) = loop {
+            let more = tls::read(&mut stream, &mut input).await?;
+            match proxy_protocol::parse(&input).map_err(Failed::Header)? {
+                Some(read) => break read,
+                None if more == 0 => return Err(HandshakeError::Closed.into()),
+                None => {}
+            }
+        };
+        *proxied = said;
+        input.drain(..length);
+    }
+    if !entry.ssl {
+        return Ok(Shaken::Plain(stream, input));
+    }
+    stage.what = "SSL handshaking";
+    let hello = match tls::first(stream, input).await? {
         First::Plain(stream, bytes) => return Ok(Shaken::Plain(stream, bytes)),
         First::Hello(hello) => hello,
     };
+    let server = &mut stage.server;
     let mut named = None;
     if let Some(name) = hello.client_hello().server_name() {
         let name = name.trim_end_matches('.').to_ascii_lowercase().into_bytes();
@@ -97,12 +145,12 @@ async fn handshake(
     }
     let of = |id: ServerId| plan.servers.get(id.ix());
     if of(*server).is_some_and(|s| s.reject_handshake) {
-        return Err(hello.reject());
+        return Err(hello.reject().into());
     }
     // A server without certificates shows those of the default one.
     let own = of(*server).and_then(|s| s.tls.as_ref());
     let Some(context) = own.or(of(entry.default_server).and_then(|s| s.tls.as_ref())) else {
-        return Err(hello.reject());
+        return Err(hello.reject().into());
     };
     let root = of(*server).and_then(|s| plan.locations.get(s.root.ix()));
     if root.is_some_and(|l| l.tcp_nodelay) {
@@ -114,12 +162,12 @@ async fn handshake(
     let stream = hello.accept(config).await?;
     let mut secure = match stream.tls().map(tls::TlsStream::session) {
         Some(Connection::Server(session)) => Secure::of(session, *server, offered),
-        _ => return Err(HandshakeError::Closed),
+        _ => return Err(HandshakeError::Closed.into()),
     };
     secure.named = named;
     secure.session_id = stream.tls().map(|t| t.session_id().into()).unwrap_or_default();
     judge(&stream, context, &mut secure);
-    Ok(Shaken::Secure(stream, secure))
+    Ok(Shaken::Secure(stream, Box::new(secure)))
 }
 
 fn offered(hello: &Hello) -> Offered {

@@ -12,4 +12,4 @@ mod tickets;
 pub use clients::Ask;
 pub use sessions::{Sessions, Zone};
 pub use shown::Shown;
-pub use tickets::{Key, Keys, Tickets};
+pub use tickets::{Key, Keys, Rotating, Tickets};

@@ -24,16 +24,10 @@ impl Shown {
     }
 }
 
-/// Whether a client can do with a kind of key at all before TLS 1.3, where the suite has the kind in its name.
-fn suits(suite: CipherSuite, kind: SignatureAlgorithm) -> bool {
-    let name = suite.as_str().unwrap_or_default();
-    if name.starts_with("TLS13_") {
-        return true;
-    }
-    match kind {
-        SignatureAlgorithm::RSA => name.starts_with("TLS_ECDHE_RSA_"),
-        _ => name.starts_with("TLS_ECDHE_ECDSA_"),
-    }
+/// Whether a suite before TLS 1.3, which has the kind of key in its name, is for this kind; `None`: any will do.
+fn suits(suite: CipherSuite, kind: SignatureAlgorithm) -> Option<bool> {
+    let kx = suite.as_str()?.strip_prefix("TLS_ECDHE_")?;
+    Some(kx.starts_with("RSA_") == (kind == SignatureAlgorithm::RSA))
 }
 
 impl ResolvesServerCert for Shown {
@@ -41,9 +35,11 @@ impl ResolvesServerCert for Shown {
         if let [one] = &self.pairs[..] {
             return Some(one.clone());
         }
+        // Which version it will be is not known here; a key that does for both does.
         let usable = |pair: &&Arc<CertifiedKey>| {
             let kind = pair.key.algorithm();
-            hello.cipher_suites().iter().any(|s| suits(*s, kind))
+            let mut suites = hello.cipher_suites().iter().filter_map(|s| suits(*s, kind)).peekable();
+            (suites.peek().is_none() || suites.any(|suits| suits))
                 && pair.key.choose_scheme(hello.signature_schemes()).is_some()
         };
         // The shorter handshake first, as OpenSSL's order of suites and schemes has it.

@@ -13,6 +13,7 @@ mod known;
 mod method;
 mod pace;
 pub mod parse;
+pub mod proxy_protocol;
 mod reader;
 mod server;
 mod stream;

@@ -9,6 +9,7 @@ pub mod h2;
 pub mod haproxy;
 pub mod origin;
 pub mod redis;
+pub mod secure;
 pub mod tls;
 
 use std::io::Write as _;

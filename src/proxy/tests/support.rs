@@ -115,6 +115,7 @@ async fn serve(
         tls: false,
         secure: None,
         to_https: false,
+        proxied: None,
         first: None,
         started: 0,
         requests: 1,

@@ -78,7 +78,8 @@ pub async fn first(mut stream: Stream, mut input: Vec<u8>) -> Result<First, Hand
     }
 }
 
-async fn read(stream: &mut Stream, into: &mut Vec<u8>) -> io::Result<usize> {
+/// Reads what is there behind what was read; 0 is the end of the stream.
+pub async fn read(stream: &mut Stream, into: &mut Vec<u8>) -> io::Result<usize> {
     let mut chunk = [0; CHUNK];
     let n = poll_fn(|cx| stream.poll_read(cx, &mut chunk)).await?;
     into.extend_from_slice(&chunk[..n]);

@@ -7,7 +7,7 @@ mod handshake;
 mod stream;
 
 pub use error::HandshakeError;
-pub use handshake::{First, Hello, connect, first};
+pub use handshake::{First, Hello, connect, first, read};
 pub use stream::TlsStream;
 
 #[cfg(test)]

@@ -214,7 +214,7 @@ impl TlsStream {
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.session.wants_write() {
-            let first = self.session_id.is_empty() && self.session.handshake_kind().is_none();
+            let first = self.session_id.is_empty() && self.session.is_handshaking();
             let id = Some(&mut self.session_id).filter(|_| first);
             match self.session.write_tls(&mut Out(&mut self.socket, cx, id)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
