@@ -39,6 +39,7 @@ mod migrate;
 mod migrate_out;
 mod migrate_pins;
 mod migrate_rules;
+mod migrate_tls;
 mod moves;
 mod mutations;
 mod pins;

@@ -2,6 +2,7 @@
 //! so this file stands alone and uses what the library publishes.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use tenrec::compile::{self, Loaded};
@@ -63,8 +64,8 @@ pub fn clean() {
     let _ = std::fs::remove_dir_all(folder());
 }
 
-/// Another system's file (`to-nginx`: one of ours that goes out): an output and a report, or a message that names a
-/// place inside of the input.
+/// Another system's file (`to-nginx`: one of ours that goes out): an output that loads and a report, or a message that
+/// names a place inside of the input.
 pub fn migrate(system: &str, text: &[u8]) {
     let inputs = [Input { name: "input".to_owned(), bytes: text.to_vec() }];
     let done = match Dialect::named(system) {
@@ -76,11 +77,42 @@ pub fn migrate(system: &str, text: &[u8]) {
         Ok(done) => {
             assert!(!done.report.rows.is_empty(), "an output of nothing");
             assert!(done.report.rows.iter().all(|r| r.place.line >= 1 && r.place.line <= lines));
+            if system != "to-nginx" {
+                loads(&done.conf);
+            }
+            if system == "haproxy" {
+                let rows: BTreeSet<u32> = done.report.rows.iter().map(|r| r.place.line).collect();
+                let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+                for (i, line) in text.split(|b| *b == b'\n').enumerate() {
+                    let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\r');
+                    let first = line.iter().find(|b| !blank(b));
+                    let said = rows.contains(&u32::try_from(i + 1).expect("a short input"));
+                    assert!(
+                        said || matches!(first, None | Some(b'#')),
+                        "line {} is not in the report",
+                        i + 1
+                    );
+                }
+            }
         }
         Err(problem) => {
             assert!(problem.line >= 1 && problem.line <= lines && problem.column >= 1, "{problem}");
             assert!(!problem.message.is_empty() && problem.file == "input", "{problem}");
         }
+    }
+}
+
+/// What a converter writes is taken by `-t`, but for hosts and users that other machines know.
+fn loads(conf: &str) {
+    let dir = folder();
+    let path = dir.join("converted.conf");
+    std::fs::write(&path, conf).expect("the folder of this thread is writable");
+    let Loaded { conf: read, diags, .. } = compile::load(&path, &dir, None);
+    let elsewhere = ["host not found", "getpwnam(", "getgrnam("];
+    let bad =
+        diags.iter().find(|d| d.severity.is_fatal() && !elsewhere.iter().any(|e| d.message.starts_with(e)));
+    if let Some(bad) = bad {
+        panic!("{}\n{conf}", render_nginx(&read.map, bad));
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Can {
     pub least_time: bool,
     /// `server … resolve`
     pub resolve: bool,
+    /// `http2 on`
+    pub h2: bool,
     /// `gzip on`
     pub gzip: bool,
 }
@@ -51,6 +53,7 @@ impl Can {
             accept: upstream("session_sticky; sticky_accept haproxy;"),
             slow_start: upstream("zone z 64k; server 127.0.0.1:2 slow_start=30s;"),
             least_time: upstream("least_time header;"),
+            h2: known("http2"),
             gzip: known("gzip"),
             resolve: works(
                 "resolver 127.0.0.1; upstream a { zone z 64k; server a.invalid resolve; } \

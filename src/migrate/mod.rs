@@ -7,6 +7,7 @@
 //! what nobody mapped is in it as dropped.
 
 mod can;
+mod certificates;
 mod cloud;
 mod convert;
 mod f5;

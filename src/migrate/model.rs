@@ -189,6 +189,14 @@ pub(super) struct Location {
     pub(super) lines: Vec<Line>,
 }
 
+impl Location {
+    /// The same once more.
+    pub(super) fn again(&self) -> Self {
+        let (cite, modifier) = (self.cite, self.modifier);
+        Self { cite, modifier, path: self.path.clone(), lines: self.lines.clone() }
+    }
+}
+
 /// Names for upstreams: what a host may hold, each once.
 #[derive(Debug, Default)]
 pub(super) struct Names {

@@ -10,8 +10,9 @@ use super::{Can, Class, Converted, Dialect, Input, Problem, convert, to_nginx, v
 /// The fixtures say the same whatever the program learns to do.
 const FIXED: Can = Can {
     check: true,
-    ssl: false,
-    proxy_ssl: false,
+    ssl: true,
+    proxy_ssl: true,
+    h2: true,
     session_flags: true,
     session_always: true,
     session_backup: false,

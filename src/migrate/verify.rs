@@ -23,12 +23,13 @@ pub(super) fn load(text: &str, prefix: &Path) -> Loaded {
     conf.trees.push(tree);
     conf.roots.push(file);
     conf.main_file = Some(file);
-    compile::check(conf, prefix, diags)
+    compile::check_text(conf, prefix, diags)
 }
 
 /// Whether it is said of this machine: a host or a user may be known where the output will run.
 pub(super) fn of_the_machine(diag: &Diag) -> bool {
-    ["host not found", "getpwnam(", "getgrnam("].iter().any(|begin| diag.message.starts_with(begin))
+    diag.code == compile::KEY_FILE
+        || ["host not found", "getpwnam(", "getgrnam("].iter().any(|begin| diag.message.starts_with(begin))
 }
 
 /// Takes out what is refused until the rest loads. The rows say what was taken out; the error is what no line was to

@@ -233,6 +233,9 @@ impl Cx {
             Some(at) => at,
             None => {
                 let mut words = vec!["listen".to_owned(), port];
+                if listen.tls {
+                    words.push("ssl".to_owned());
+                }
                 if wanted == "_" {
                     words.push("default_server".to_owned());
                 }
@@ -283,6 +286,7 @@ struct Listen {
     port: u16,
     at: Place,
     lines: Vec<Line>,
+    tls: bool,
 }
 
 /// `host:port` for a `server` line.

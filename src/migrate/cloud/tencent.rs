@@ -104,8 +104,10 @@ fn listener(cx: &mut Cx, node: &Node, later: &[&Node]) -> Option<Listen> {
         return None;
     };
     let (n, protocol) = cx.text(node, "Protocol")?;
+    let mut tls = false;
     match protocol.to_ascii_uppercase().as_str() {
         "HTTP" => {}
+        "HTTPS" if cx.can.ssl => tls = true,
         "HTTPS" | "QUIC" => {
             dropped(cx, "needs TLS (listen … ssl), and the certificate is not in the input");
             return None;
@@ -131,14 +133,28 @@ fn listener(cx: &mut Cx, node: &Node, later: &[&Node]) -> Option<Listen> {
     const NONE: &[(&str, &str)] = &[
         ("MaxConn", "connections are limited for the whole process"),
         ("MaxCps", "no limit on new connections"),
-        ("Certificate", "needs TLS"),
-        ("SniSwitch", "needs TLS"),
         ("SnatEnable", "connections to servers come from here anyway"),
         ("ProxyProtocol", "the PROXY protocol is not sent"),
         ("DataCompressMode", "say \"gzip\""),
     ];
     cx.absent(node, NONE);
     let mut lines = Vec::new();
+    if tls {
+        let rules = field(node, "Rules").map_or(&[][..], list);
+        let of = field(node, "Certificate").or_else(|| rules.iter().find_map(|r| field(r, "Certificate")));
+        lines.extend(certificate(cx, at, of, port));
+        if let Some(n) = field(node, "SniSwitch") {
+            cx.ledger.all(n, Class::Approximated, "certificates are chosen by \"server_name\"");
+        }
+    } else {
+        cx.absent(
+            node,
+            &[
+                ("Certificate", "without HTTPS it says nothing"),
+                ("SniSwitch", "without HTTPS it says nothing"),
+            ],
+        );
+    }
     match cx.switch(node, "KeepaliveEnable") {
         Some((n, false)) => cx.ledger.approximated(
             n,
@@ -151,7 +167,7 @@ fn listener(cx: &mut Cx, node: &Node, later: &[&Node]) -> Option<Listen> {
         cx.ledger.exact(n, "");
         lines.push(Line::new(Some(n.place), ["keepalive_timeout".to_owned(), format!("{seconds}s")]));
     }
-    let listen = Listen { port, at: at.place, lines };
+    let listen = Listen { port, at: at.place, lines, tls };
     let rules = field(node, "Rules").map_or(&[][..], list);
     for rule in rules {
         // The targets of the rule: its own, or those that a later answer tells.
@@ -183,6 +199,26 @@ fn listener(cx: &mut Cx, node: &Node, later: &[&Node]) -> Option<Listen> {
         let _ = cx.place(&listen, "", location);
     }
     Some(listen)
+}
+
+/// The lines of a certificate: those of the listener, or of the first of its rules.
+fn certificate(cx: &mut Cx, at: &Node, of: Option<&Node>, port: u16) -> Vec<Line> {
+    let id = of.and_then(|n| cx.text(n, "CertId").or_else(|| cx.text(n, "SSLCertId")));
+    let cite = Some(id.map_or(at.place, |(n, _)| n.place));
+    let name = id.map_or_else(|| format!("lb_{port}"), |(_, id)| id.to_owned());
+    let mut lines = super::super::certificates::lines(cite, &name, &name);
+    let Some(of) = of else {
+        cx.ledger.approximated(at, super::super::certificates::NOTE);
+        return lines;
+    };
+    let mutual = cx.text(of, "SSLMode").is_some_and(|(_, mode)| mode.eq_ignore_ascii_case("mutual"));
+    let authority = cx.text(of, "CertCaId").map(|(_, id)| id.to_owned());
+    if mutual {
+        let authority = authority.unwrap_or_else(|| format!("lb_{port}_ca"));
+        lines.extend(super::super::certificates::clients(cite, "on", &authority));
+    }
+    cx.ledger.all(of, Class::Approximated, super::super::certificates::NOTE);
+    lines
 }
 
 /// The CLB tells the servers who asks, and with what.
@@ -240,8 +276,8 @@ fn one_rule(cx: &mut Cx, listen: &Listen, rule: &Node, later: &[&Node]) {
         None => {}
     }
     const NONE: &[(&str, &str)] = &[
-        ("Certificate", "needs TLS"),
-        ("Http2", "needs \"http2\""),
+        ("Certificate", "one certificate a listener: say a server for the names of this one"),
+        ("Http2", "say \"http2 on\""),
         ("Quic", "no HTTP/3"),
         ("QuicStatus", "no HTTP/3"),
         ("TrpcCallee", "no tRPC"),

@@ -3,9 +3,11 @@
 //! Never touches: the text that is written, sockets.
 
 mod account;
+mod closed;
 mod persist;
 mod pools;
 mod read;
+mod tls;
 mod virtuals;
 
 use super::can::Can;
@@ -120,6 +122,9 @@ fn leftover(cx: &mut Cx<'_>, object: &Object) {
                     _ => {}
                 }
             }
+        }
+        "ltm profile client-ssl" | "ltm profile server-ssl" => {
+            cx.account.object(object, Class::Approximated, "in the listeners and locations that use it");
         }
         "ltm profile tcp" | "ltm profile one-connect" | "ltm profile udp" | "ltm profile fastl4" => {
             cx.account.object(object, Class::Dropped, "a matter of the device's own connections");

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::super::certificates;
+use super::super::input::Place;
 use super::super::model::{Line, Location, Server, StickyKind, Upstream};
 use super::super::report::Class;
 use super::read::{Entry, Object};
-use super::{Cx, leaf, persist, pools};
+use super::{Cx, closed, leaf, persist, pools, tls};
 
 pub(super) fn convert(cx: &mut Cx<'_>) {
     let objects = cx.objects;
@@ -69,7 +71,11 @@ fn one<'o>(cx: &mut Cx<'o>, object: &'o Object, ports: &BTreeMap<u16, usize>) ->
     }
     let mut server = Server {
         cite: Some(object.place),
-        listens: vec![Line::new(Some(destination.place), ["listen".to_owned(), listen])],
+        listens: vec![Line::new(
+            Some(destination.place),
+            ["listen".to_owned(), listen].into_iter().chain((!kind.tls.is_empty()).then(|| "ssl".to_owned())),
+        )],
+        lines: kind.tls.clone(),
         ..Server::default()
     };
     // The clients that are let in.
@@ -89,6 +95,12 @@ fn one<'o>(cx: &mut Cx<'o>, object: &'o Object, ports: &BTreeMap<u16, usize>) ->
         lines.push(Line::new(None, ["proxy_set_header", "X-Forwarded-For", "$proxy_add_x_forwarded_for"]));
     }
     entries(cx, object);
+    if let Some(place) = kind.shut.or_else(|| closed::entries(cx, object)) {
+        let mut line = Line::new(Some(place), ["deny", "all"]);
+        line.says = Some("closed: say who may pass, then take this out".to_owned());
+        server.lines.retain(|l| l.words.first().is_none_or(|w| w != "allow" && w != "deny"));
+        server.lines.push(line);
+    }
     let target = pool.and_then(|p| {
         let found = cx.object("ltm pool", p.text());
         match found {
@@ -113,6 +125,11 @@ fn one<'o>(cx: &mut Cx<'o>, object: &'o Object, ports: &BTreeMap<u16, usize>) ->
         )),
         None => lines = vec![Line::new(None, ["return", "503"])],
     }
+    let rules = object.get("rules").map_or(&[][..], |r| &r.inside);
+    if let Some(rule) = rules.iter().find(|r| leaf(&r.key) == closed::REDIRECT) {
+        let words = ["return", "302", "https://$host$request_uri"];
+        lines = vec![Line::new(Some(rule.place), words)];
+    }
     server.locations.push(Location { cite: None, modifier: "", path: "/".to_owned(), lines });
     cx.model.servers.push(server);
     name
@@ -123,12 +140,16 @@ struct Traffic {
     /// TLS to the servers.
     secure: bool,
     forwarded: bool,
+    /// What a listener with TLS says; empty without.
+    tls: Vec<Line>,
+    /// Who kept somebody out and cannot be carried over.
+    shut: Option<Place>,
 }
 
 /// `None`: what it speaks has no counterpart, and it was dropped.
 fn traffic(cx: &mut Cx<'_>, object: &Object) -> Option<Traffic> {
-    let mut out = Traffic { secure: false, forwarded: false };
-    let (mut http, mut tls) = (false, false);
+    let mut out = Traffic { secure: false, forwarded: false, tls: Vec::new(), shut: None };
+    let (mut http, mut secure) = (false, false);
     let Some(profiles) = object.get("profiles") else {
         // A piece of a file, as documents show it.
         return Some(out);
@@ -144,7 +165,11 @@ fn traffic(cx: &mut Cx<'_>, object: &Object) -> Option<Traffic> {
                 true
             }
             "client-ssl" | "clientssl" | "clientssl-insecure-compatible" | "wom-default-clientssl" => {
-                tls = true;
+                secure = true;
+                if cx.can.ssl && out.tls.is_empty() {
+                    out.tls = tls::client(cx, profile, found);
+                    cx.account.all(profile, Class::Approximated, certificates::NOTE);
+                }
                 true
             }
             "server-ssl" | "serverssl" => {
@@ -160,6 +185,9 @@ fn traffic(cx: &mut Cx<'_>, object: &Object) -> Option<Traffic> {
             let class = if kind.starts_with("tcp") { Class::Approximated } else { Class::Exact };
             let note = if kind.starts_with("tcp") { "the machine's own TCP" } else { "" };
             cx.account.all(profile, class, note);
+        } else if closed::profile(kind, leaf(&profile.key)) {
+            cx.account.all(profile, Class::Dropped, closed::NOTE);
+            out.shut.get_or_insert(profile.place);
         } else {
             cx.account.all(profile, Class::Dropped, "no such profile here");
         }
@@ -168,7 +196,7 @@ fn traffic(cx: &mut Cx<'_>, object: &Object) -> Option<Traffic> {
     let cookie = persist.is_some_and(|p| {
         cx.object("ltm persistence", &p.key).map_or(leaf(&p.key) == "cookie", |o| o.kind.ends_with(" cookie"))
     });
-    if tls && !cx.can.ssl {
+    if secure && !cx.can.ssl {
         cx.account.object(
             object,
             Class::Dropped,
@@ -203,18 +231,14 @@ fn entries(cx: &mut Cx<'_>, object: &Object) {
             ("source-address-translation" | "snat" | "snatpool", _) => {
                 cx.account.all(entry, Class::Exact, "connections to servers come from here anyway");
             }
-            ("vlans-enabled" | "vlans-disabled" | "vlans", _) => {
+            ("vlans" | "vlans-disabled", _) if object.get("vlans-enabled").is_none() => {
                 cx.account.all(entry, Class::Dropped, "who may reach the port is the machine's matter");
             }
+            ("vlans-enabled" | "vlans", _) => {}
             ("source", _) => {
                 cx.account.all(entry, Class::Exact, "\"allow\" and \"deny\"");
             }
-            ("rules", _) => {
-                cx.account.all(entry, Class::Dropped, "scripts are carried out by hand: see what they do")
-            }
-            ("policies", _) => {
-                cx.account.all(entry, Class::Dropped, "policies have no counterpart: say locations")
-            }
+            ("rules" | "policies", _) => {}
             ("connection-limit" | "rate-limit", _) => cx.account.dropped(entry, "no limit for one server"),
             _ => {}
         }

@@ -40,8 +40,14 @@ pub(super) fn convert(inputs: &[Input], can: Can, report: &mut Report) -> Result
             "none of \"Listeners\", \"RouteRules\" and \"Services\" is here: this is no FGW configuration";
         return Err(Problem::new(inputs, whole.place, message));
     }
-    let mut cx =
-        Cx { ledger, can, model: Model::default(), names: Names::default(), services: BTreeMap::new() };
+    let mut cx = Cx {
+        ledger,
+        can,
+        model: Model::default(),
+        names: Names::default(),
+        services: BTreeMap::new(),
+        secure: BTreeMap::new(),
+    };
     services::convert(&mut cx, &whole);
     routes::convert(&mut cx, &whole);
     cx.rest(&whole);
@@ -59,6 +65,8 @@ struct Cx {
     names: Names,
     /// The services by name.
     services: BTreeMap<String, Service>,
+    /// What the listeners with TLS say, by their port.
+    secure: BTreeMap<u16, Vec<super::model::Line>>,
 }
 
 /// What the routes need of a service.

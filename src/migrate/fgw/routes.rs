@@ -43,6 +43,10 @@ fn open(cx: &mut Cx, listener: &Node) -> Option<u16> {
     match protocol.map(|n| &n.value) {
         None => {}
         Some(Value::Text(word)) if word == "HTTP" => {}
+        Some(Value::Text(word)) if word == "HTTPS" && cx.can.ssl => {
+            let lines = certificate(cx, listener, port);
+            cx.secure.insert(port, lines);
+        }
         Some(Value::Text(word)) => {
             let note = match word.as_str() {
                 "HTTPS" | "TLS" => "needs TLS (listen … ssl)",
@@ -71,6 +75,26 @@ fn open(cx: &mut Cx, listener: &Node) -> Option<u16> {
     Some(port)
 }
 
+/// The certificates of a listener: their texts are in the input, files are not.
+fn certificate(cx: &mut Cx, listener: &Node, port: u16) -> Vec<Line> {
+    use super::super::certificates::{NOTE, clients, lines};
+    let tls = listener.get("TLS");
+    let name = format!("listener_{port}");
+    let mut out = lines(Some(listener.place), &name, &name);
+    let Some(tls) = tls else {
+        if let Some(n) = listener.get("Protocol") {
+            cx.ledger.approximated(n, NOTE);
+        }
+        return out;
+    };
+    let asked = tls.get("MTLS").is_some_and(|n| matches!(n.value, Value::Bool(true)));
+    if asked {
+        out.extend(clients(Some(tls.place), "on", &format!("{name}_ca")));
+    }
+    cx.ledger.all(tls, Class::Approximated, NOTE);
+    out
+}
+
 fn port_rules(cx: &mut Cx, port: u16, hosts: &Node) {
     let mut caught = false;
     for (key, rule) in hosts.fields() {
@@ -78,6 +102,9 @@ fn port_rules(cx: &mut Cx, port: u16, hosts: &Node) {
             key.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect();
         let all = names.iter().any(|n| n == "*");
         let mut listen = vec!["listen".to_owned(), port.to_string()];
+        if cx.secure.contains_key(&port) {
+            listen.push("ssl".to_owned());
+        }
         if all && !caught {
             listen.push("default_server".to_owned());
         }
@@ -91,7 +118,7 @@ fn port_rules(cx: &mut Cx, port: u16, hosts: &Node) {
             cite: Some(rule.place),
             listens: vec![Line::new(None, listen)],
             names: names.into_iter().map(|n| if n == "*" { "_".to_owned() } else { n }).collect(),
-            lines: Vec::new(),
+            lines: cx.secure.get(&port).cloned().unwrap_or_default(),
             locations: locations(cx, rule),
         };
         cx.model.servers.push(server);
@@ -99,11 +126,19 @@ fn port_rules(cx: &mut Cx, port: u16, hosts: &Node) {
     if !caught {
         // A host without rules is not found, whatever other hosts the port has.
         let cite = Some(hosts.place);
+        let mut lines = cx.secure.get(&port).cloned().unwrap_or_default();
+        let port = port.to_string();
+        let words = ["listen", &port]
+            .into_iter()
+            .chain((!lines.is_empty()).then_some("ssl"))
+            .chain(["default_server"]);
+        let listens = vec![Line::new(None, words)];
+        lines.push(Line::new(None, ["return", "404"]));
         cx.model.servers.push(Server {
             cite,
-            listens: vec![Line::new(None, ["listen", &port.to_string(), "default_server"])],
+            listens,
             names: vec!["_".to_owned()],
-            lines: vec![Line::new(None, ["return", "404"])],
+            lines,
             locations: Vec::new(),
         });
     }

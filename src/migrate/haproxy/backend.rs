@@ -9,7 +9,7 @@ use super::condition::{Conditions, always};
 use super::proxy::Proxy;
 use super::read::Line;
 use super::{Cx, frontend, http, mapped, rules, sessions, values};
-use super::{balance, checks, chosen, resolve};
+use super::{balance, checks, chosen, resolve, tls};
 
 /// A server of HAProxy's with what the sessions need of it.
 pub(super) struct Server<'a> {
@@ -20,18 +20,17 @@ pub(super) struct Server<'a> {
     pub(super) check: bool,
     /// `inter`, `rise`, `fall`, `port` as said, the defaults' first.
     pub(super) times: Vec<(String, String)>,
+    pub(super) tls: tls::Said,
+    /// `check-ssl`
+    pub(super) check_tls: bool,
     /// `resolvers NAME`
     resolvers: Option<String>,
 }
 
 /// Parameters of `server` that take a value and have no counterpart.
 const VALUED: &[(&str, &str)] = &[
-    ("verify", "needs proxy_ssl"),
-    ("sni", "needs proxy_ssl"),
-    ("ca-file", "needs proxy_ssl"),
-    ("crl-file", "needs proxy_ssl"),
-    ("crt", "needs proxy_ssl"),
-    ("alpn", "HTTP/1.1 to servers"),
+    ("check-sni", "the check asks for a TLS hello"),
+    ("check-alpn", "the check asks for a TLS hello"),
     ("proto", "HTTP/1.1 to servers"),
     ("addr", "needs \"check\""),
     ("redir", "no redirects by servers"),
@@ -106,6 +105,7 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
     }
     let check = servers.iter().any(|s| s.check);
     let mut lines = Vec::new();
+    let secure = towards(cx, &mut servers, &mut lines);
     checks::lines(cx, proxy, check, &mut lines, &servers);
     let redispatch = retries(cx, proxy, &mut lines);
     let mut sticky = sticky;
@@ -152,7 +152,10 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
     let peers: Vec<(&str, &Peer)> = servers.iter().map(|s| (s.line.word(1), &s.peer)).collect();
     let target = chosen::convert(cx, proxy, &peers, (&name, &upstream), &mut conditions);
     conditions.finish(cx);
-    lines.push(Out::new(None, ["proxy_pass".to_owned(), format!("http://{target}")]));
+    lines.push(Out::new(
+        None,
+        ["proxy_pass".to_owned(), format!("{}://{target}", if secure { "https" } else { "http" })],
+    ));
     cx.model.upstreams.push(Upstream {
         name,
         cite: proxy.section.head.as_ref().map(|h| h.place),
@@ -162,6 +165,30 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
         lines: upstream,
     });
     cx.backends.insert(proxy.section.name.clone(), lines);
+}
+
+/// Whether the servers are spoken to with TLS, and what a location says for that.
+fn towards(cx: &Cx, servers: &mut [Server<'_>], lines: &mut Vec<Out>) -> bool {
+    for server in servers.iter_mut().filter(|s| cx.verify_none && s.tls.verify.is_none()) {
+        server.tls.verify = Some("none".to_owned());
+    }
+    let Some(first) = servers.iter().find(|s| s.tls.on) else { return false };
+    let host = first.peer.address.rsplit_once(':').map(|(host, _)| host.to_owned());
+    let host = host.filter(|h| h.parse::<std::net::IpAddr>().is_err() && !h.starts_with(['[', 'u']));
+    let (said, line) = (first.tls.clone(), first.line);
+    lines.extend(said.towards(cx, line, host.as_deref()));
+    for server in servers {
+        if !server.tls.on {
+            server.peer.down = true;
+            cx.account.dropped(
+                server.line,
+                "without TLS beside servers with it: it is down; say an upstream of its own",
+            );
+        } else if server.tls != said {
+            cx.account.approximated(server.line, "TLS as to the first of the servers");
+        }
+    }
+    true
 }
 
 /// What a backend's own rules answer before a server is asked.
@@ -253,7 +280,16 @@ fn server<'a>(cx: &Cx, line: &'a Line, defaults: &[&Line]) -> Option<Server<'a>>
     }
     let service = service.map(|(_, service)| service.to_owned());
     let peer = Peer { address, cite: Some(line.place), weight: 1, service, ..Peer::default() };
-    let mut server = Server { line, peer, cookie: None, check: false, times: Vec::new(), resolvers: None };
+    let mut server = Server {
+        line,
+        peer,
+        cookie: None,
+        check: false,
+        times: Vec::new(),
+        tls: tls::Said::default(),
+        check_tls: false,
+        resolvers: None,
+    };
     for default in defaults {
         parameters(cx, &mut server, default.from(1));
     }
@@ -265,6 +301,9 @@ fn parameters(cx: &Cx, server: &mut Server<'_>, words: &[String]) {
     let line = server.line;
     let mut words = words.iter().map(String::as_str);
     while let Some(word) = words.next() {
+        if server.tls.take(cx, line, word, &mut words, true) {
+            continue;
+        }
         match word {
             "weight" => match words.next().and_then(|w| w.parse::<u32>().ok()).filter(|n| *n <= 256) {
                 Some(0) => {
@@ -316,7 +355,14 @@ fn parameters(cx: &Cx, server: &mut Server<'_>, words: &[String]) {
                 words.next();
                 cx.account.exact(line, "id: a number for HAProxy's statistics");
             }
-            "ssl" | "check-ssl" => cx.account.dropped(line, "needs TLS to servers (proxy_ssl)"),
+            "ssl" | "check-ssl" if !cx.can.proxy_ssl => {
+                cx.account.dropped(line, "needs TLS to servers (proxy_ssl)");
+            }
+            "ssl" => server.tls.on = true,
+            "no-ssl" => server.tls.on = false,
+            "no-check-ssl" => {}
+            "check-ssl" => server.check_tls = true,
+            "force-sslv3" | "no-send-proxy" | "no-tls-tickets-for" => {}
             "send-proxy" | "send-proxy-v2" | "send-proxy-v2-ssl" | "check-send-proxy" => {
                 cx.account.dropped(line, "the PROXY protocol is not sent");
             }

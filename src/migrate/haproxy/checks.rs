@@ -22,6 +22,18 @@ pub(super) fn lines(cx: &Cx, proxy: &Proxy<'_>, check: bool, lines: &mut Vec<Out
     let timeout = proxy.timeout("check");
     let wait = timeout.and_then(|l| values::time(l.word(2), 1)).unwrap_or(inter);
     let cite = Some(first.line.place);
+    let secure = first.tls.on || first.check_tls;
+    let http = http.filter(|line| {
+        if secure {
+            cx.account.approximated(line, "a server that answers a TLS hello is up, whatever its status");
+        }
+        !secure
+    });
+    let kind = match (secure, http) {
+        (true, _) => "ssl_hello",
+        (false, Some(_)) => "http",
+        (false, None) => "tcp",
+    };
     let words = [
         "check".to_owned(),
         format!("interval={inter}"),
@@ -30,7 +42,7 @@ pub(super) fn lines(cx: &Cx, proxy: &Proxy<'_>, check: bool, lines: &mut Vec<Out
         format!("timeout={wait}"),
         // Servers are up until a check says otherwise.
         "default_down=false".to_owned(),
-        format!("type={}", if http.is_some() { "http" } else { "tcp" }),
+        format!("type={kind}"),
     ];
     let port = after("port").filter(|p| p.parse::<u16>().is_ok_and(|p| p > 0)).map(|p| format!("port={p}"));
     lines.push(Out::new(cite, words.into_iter().chain(port)).needs(cx.can.check, "check"));
@@ -109,7 +121,13 @@ pub(super) fn lines(cx: &Cx, proxy: &Proxy<'_>, check: bool, lines: &mut Vec<Out
             cx.account.dropped(line, "needs \"check\"; failures of requests take a server out for 10 s");
         }
     }
-    let unused = |l: &&Line| l.word(0) == "tcp-check" || (l.word(0) == "http-check" && http.is_none());
+    if secure {
+        for line in proxy.all().filter(|l| l.word(0) == "http-check") {
+            cx.account.approximated(line, "a server that answers a TLS hello is up, whatever its status");
+        }
+    }
+    let unused =
+        |l: &&Line| l.word(0) == "tcp-check" || (l.word(0) == "http-check" && http.is_none() && !secure);
     for line in proxy.all().filter(unused) {
         cx.account.dropped(line, "a check is one request");
     }

@@ -1,14 +1,13 @@
 //! Binds, and the rules that choose a backend, redirect or refuse: servers and their locations.
 
 use super::super::model::{Line as Out, Location, Server};
-use super::super::report::Class;
 use super::changes::Changes;
 use super::condition::{Conditions, Term};
 use super::matches::{Kind, Match};
 use super::proxy::Proxy;
 use super::read::Line;
 use super::rules::{self, Rule};
-use super::{Cx, http, logs, mapped, stats, values};
+use super::{Cx, binds, http, logs, mapped, stats};
 
 /// A rule where names and locations can tell.
 struct Native<'r, 'a> {
@@ -21,7 +20,7 @@ struct Native<'r, 'a> {
 type Choice<'r, 'a> = (&'r Native<'r, 'a>, &'r Term);
 
 pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
-    let (plain, tls) = binds(cx, proxy);
+    let groups = binds::groups(cx, proxy);
     let mut conditions = Conditions::new(cx, proxy);
     let changes = match proxy.section.kind.as_str() {
         "frontend" => {
@@ -53,20 +52,14 @@ pub(super) fn convert(cx: &mut Cx, proxy: &Proxy<'_>) {
     http::error_places(cx, proxy, &mut lines);
     let last = changes.on(&last, false);
     match native(&conditions, &stages) {
-        None => {
-            let listens: Vec<Out> = plain.into_iter().chain(tls.into_iter().filter(|_| cx.can.ssl)).collect();
-            if !listens.is_empty() {
-                mapped::server(cx, proxy, listens, (&mut conditions, &stages), &changes, &last, lines);
-            }
-        }
+        None if groups.is_empty() => {}
+        None => mapped::servers(cx, proxy, groups, (&mut conditions, &stages), &changes, &last, &lines),
         Some(mut rules) => {
             let then: Vec<Vec<Out>> = rules.iter().map(|r| changes.on(r.then, false)).collect();
             rules.iter_mut().zip(&then).for_each(|(rule, then)| rule.then = then);
-            if !plain.is_empty() {
-                servers(cx, proxy, &plain, &rules, &last, &lines, false);
-            }
-            if !tls.is_empty() && cx.can.ssl {
-                servers(cx, proxy, &tls, &rules, &last, &lines, true);
+            for group in groups {
+                let lines = [lines.clone(), group.lines].concat();
+                servers(cx, proxy, &group.listens, &rules, &last, &lines, group.tls);
             }
         }
     }
@@ -99,68 +92,6 @@ pub(super) fn acl_lines<'a>(cx: &Cx, proxy: &Proxy<'a>, conditions: &mut Conditi
             Some((why, _)) => cx.account.dropped(line, why),
         }
     }
-}
-
-/// The `listen` lines without and with TLS.
-fn binds(cx: &Cx, proxy: &Proxy<'_>) -> (Vec<Out>, Vec<Out>) {
-    let (mut plain, mut tls) = (Vec::new(), Vec::new());
-    // `listen NAME ADDRESS`, as it was written before `bind`.
-    let head = proxy.section.head.iter().filter(|h| h.word(2).contains(':')).map(|h| (h, 2));
-    for (line, at) in head.chain(proxy.own().filter(|l| l.word(0) == "bind").map(|l| (l, 1))) {
-        let Some(addresses) = values::bind(line.word(at)) else {
-            cx.account.dropped(line, "this is no address to listen on, or a range of ports");
-            continue;
-        };
-        let words = line.from(at + 1);
-        let secure = words.iter().any(|w| w == "ssl");
-        cx.account.exact(line, "");
-        let mut more = Vec::new();
-        let mut rest = words.iter();
-        while let Some(word) = rest.next() {
-            match word.as_str() {
-                "ssl" if !cx.can.ssl => cx.account.dropped(line, "needs TLS (listen … ssl)"),
-                "ssl" => more.push("ssl"),
-                "accept-proxy" => more.push("proxy_protocol"),
-                "v4v6" => more.push("ipv6only=off"),
-                "v6only" => more.push("ipv6only=on"),
-                "name" | "id" | "level" | "maxconn" | "backlog" | "nice" | "process" | "thread"
-                | "shards" | "proto" => {
-                    let value = rest.next().map_or("", String::as_str);
-                    let class = match (word.as_str(), value) {
-                        ("name" | "id", _) | ("proto", "h1") => Class::Exact,
-                        ("proto", _) => Class::Dropped,
-                        _ => Class::Approximated,
-                    };
-                    cx.account.mark(line, class, &format!("{word} {value}: a matter of HAProxy's inside"));
-                }
-                "user" | "uid" | "group" | "gid" | "mode" => {
-                    rest.next();
-                    cx.account.approximated(line, "a socket is of the user who starts tenrec");
-                }
-                "alpn" if !secure => {
-                    rest.next();
-                    cx.account.exact(line, "alpn: without TLS it says nothing");
-                }
-                "tfo" => more.push("fastopen=256"),
-                "defer-accept" => more.push("deferred"),
-                "transparent" | "strict-sni" => {
-                    cx.account.dropped(line, &format!("{word}: no counterpart"));
-                }
-                valued => {
-                    let value = rest.next().map_or("", String::as_str);
-                    cx.account
-                        .dropped(line, &format!("{valued} {value}: say it with \"listen\" or \"ssl_…\""));
-                }
-            }
-        }
-        let list = if secure { &mut tls } else { &mut plain };
-        for address in addresses {
-            let words =
-                ["listen".to_owned(), address].into_iter().chain(more.iter().map(|w| (*w).to_owned()));
-            list.push(Out::new(Some(line.place), words));
-        }
-    }
-    (plain, tls)
 }
 
 /// Where a request goes that no rule takes.

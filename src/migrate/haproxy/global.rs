@@ -96,8 +96,11 @@ pub(super) fn convert(cx: &mut Cx, section: &Section) {
                 cx.account.exact(line, "of HAProxy's socket")
             }
             ("stats", _) => cx.account.dropped(line, "no socket for commands"),
-            (word, _) if word.starts_with("ssl-") || word.ends_with("-base") => {
-                cx.account.dropped(line, "needs TLS");
+            (word, _)
+                if word.starts_with("ssl-")
+                    || matches!(word, "crt-base" | "ca-base" | "tune.ssl.default-dh-param") =>
+            {
+                super::tls::global(cx, line);
             }
             (word, _) if word.starts_with("tune.") => {
                 cx.account.approximated(line, "a setting of HAProxy's own memory")

@@ -2,6 +2,7 @@
 
 use super::super::model::{Line as Out, Location, Server};
 use super::Cx;
+use super::binds::Group;
 use super::changes::Changes;
 use super::condition::{Any, Conditions};
 use super::proxy::Proxy;
@@ -11,16 +12,17 @@ use super::rules::{Rule, fit_if};
 const FIRST: usize = 551;
 const LAST: usize = 599;
 
-/// The rules of a server: a list for each stage.
-pub(super) fn server(
+/// A server for each kind of listeners, all with the same rules: a list for each stage.
+pub(super) fn servers(
     cx: &mut Cx,
     proxy: &Proxy<'_>,
-    listens: Vec<Out>,
+    groups: Vec<Group>,
     (conditions, stages): (&mut Conditions<'_>, &[Vec<Rule<'_>>]),
     changes: &Changes,
     last: &[Out],
-    mut lines: Vec<Out>,
+    lines: &[Out],
 ) {
+    let mut lines = lines.to_vec();
     let (mut locations, mut root) = (Vec::new(), Vec::new());
     let mut next = FIRST;
     for (cite, head, then) in chosen(conditions, stages) {
@@ -54,13 +56,25 @@ pub(super) fn server(
         root.extend(last.iter().cloned());
     }
     locations.insert(0, Location { cite: None, modifier: "", path: "/".to_owned(), lines: root });
-    cx.model.servers.push(Server {
-        cite: proxy.section.head.as_ref().map(|h| h.place),
-        listens,
-        names: Vec::new(),
-        lines,
-        locations,
-    });
+    let mut merged: Vec<Group> = Vec::new();
+    for group in groups {
+        match merged.first_mut().filter(|first| !first.tls && first.lines.is_empty()) {
+            Some(first) => {
+                first.listens.extend(group.listens);
+                first.lines = group.lines;
+            }
+            None => merged.push(group),
+        }
+    }
+    for group in merged {
+        cx.model.servers.push(Server {
+            cite: proxy.section.head.as_ref().map(|h| h.place),
+            listens: group.listens,
+            names: Vec::new(),
+            lines: [lines.clone(), group.lines].concat(),
+            locations: locations.iter().map(Location::again).collect(),
+        });
+    }
 }
 
 /// The rules as answers of maps: a place, the head of an `if`, and what then.

@@ -4,6 +4,7 @@ mod account;
 mod ask;
 mod backend;
 mod balance;
+mod binds;
 mod changes;
 mod checks;
 mod chosen;
@@ -20,6 +21,7 @@ mod resolve;
 mod rules;
 mod sessions;
 mod stats;
+mod tls;
 mod users;
 mod values;
 
@@ -49,6 +51,9 @@ struct Cx {
     users: Rc<users::Users>,
     resolvers: Vec<resolve::Resolver>,
     asked: Asked,
+    bases: tls::Bases,
+    /// `ssl-server-verify none`
+    verify_none: bool,
     /// The `log` lines of `global`.
     logs: Vec<(Place, String)>,
 }
@@ -80,6 +85,8 @@ pub(super) fn convert(
         users: Rc::new(users::Users::read(&sections)),
         resolvers: Vec::new(),
         asked: asked.clone(),
+        bases: tls::Bases::read(&sections),
+        verify_none: false,
         logs: Vec::new(),
     };
     cx.resolvers = resolve::read(&sections, &cx.account);

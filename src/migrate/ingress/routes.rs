@@ -170,9 +170,7 @@ fn one<'n>(cx: &mut Cx<'n>, ingress: &'n Node, canaries: &mut Canaries<'n>) {
         .filter_map(annotations::text)
         .map(str::to_owned)
         .collect();
-    if let Some(tls) = at(ingress, &["spec", "tls"]) {
-        cx.ledger.give_up(tls, "needs TLS (listen … ssl), and the certificate is in a Secret");
-    }
+    let certificates = certificates(cx, ingress);
     for path in paths {
         let upstream = backends::upstream(cx, &path.service, &settings, path.node);
         let canary = canaries.remove(&(path.host.clone(), path.path.clone()));
@@ -192,15 +190,58 @@ fn one<'n>(cx: &mut Cx<'n>, ingress: &'n Node, canaries: &mut Canaries<'n>) {
             (Some(main), None) => Some((main.clone(), vec![main])),
             (None, _) => None,
         };
-        let redirect = redirect(&settings, &path, &secure);
+        let redirect = redirect(cx.can.ssl, &settings, &path, &secure);
         let mut lines: Vec<Line> = redirect.into_iter().collect();
         lines.extend(location(cx, &settings, &path, target));
         place(cx, &settings, &path, lines, ingress);
+        open(cx, &path.host, &certificates);
     }
 }
 
+/// Hosts and the name of their certificate; no host: all of them.
+type Certificates<'n> = Vec<(&'n Node, Vec<String>, String)>;
+
+/// `spec.tls`
+fn certificates<'n>(cx: &mut Cx<'n>, ingress: &'n Node) -> Certificates<'n> {
+    let Some(tls) = at(ingress, &["spec", "tls"]) else { return Vec::new() };
+    if !cx.can.ssl {
+        cx.ledger.give_up(tls, "needs TLS (listen … ssl), and the certificate is in a Secret");
+        return Vec::new();
+    }
+    cx.ledger.all(tls, Class::Approximated, super::super::certificates::NOTE);
+    let one = |t: &'n Node| {
+        let hosts = t.get("hosts").map_or(&[][..], Node::items).iter().filter_map(annotations::text);
+        let name = t.get("secretName").and_then(annotations::text).unwrap_or("default");
+        (t, hosts.map(str::to_owned).collect(), name.to_owned())
+    };
+    tls.items().iter().map(one).collect()
+}
+
+/// The server of a host listens with TLS too, where there is a certificate for it.
+fn open(cx: &mut Cx<'_>, host: &str, certificates: &Certificates<'_>) {
+    let of = |hosts: &[String]| {
+        let wild = host.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+        hosts.is_empty() || hosts.iter().any(|h| h == host || Some(h) == wild.as_ref())
+    };
+    let Some((node, _, name)) = certificates.iter().find(|(_, hosts, _)| of(hosts)) else { return };
+    let wanted = if host.is_empty() { "_" } else { host };
+    let server = cx.model.servers.iter_mut().find(|s| s.names.first().is_some_and(|n| n == wanted));
+    let Some(server) = server.filter(|s| s.listens.len() == 1) else { return };
+    let cite = Some(node.place);
+    let mut words = vec!["listen", "443", "ssl"];
+    if wanted == "_" {
+        words.push("default_server");
+    }
+    server.listens.push(Line::new(cite, words));
+    let mut lines = super::super::certificates::lines(cite, name, name);
+    if cx.can.h2 {
+        lines.insert(0, Line::new(None, ["http2", "on"]));
+    }
+    server.lines.splice(0..0, lines);
+}
+
 /// The line that sends requests without TLS away.
-fn redirect(settings: &Settings<'_>, path: &Path<'_>, secure: &[String]) -> Option<Line> {
+fn redirect(tls: bool, settings: &Settings<'_>, path: &Path<'_>, secure: &[String]) -> Option<Line> {
     let by_host = secure.contains(&path.host) && settings.tls != Some(false);
     if !by_host && settings.force_tls.is_none() {
         return None;
@@ -208,6 +249,9 @@ fn redirect(settings: &Settings<'_>, path: &Path<'_>, secure: &[String]) -> Opti
     // Whoever ends TLS in front says so.
     let cite = Some(settings.force_tls.unwrap_or(path.node).place);
     let inside = vec![Line::new(None, ["return", "308", "https://$host$request_uri"])];
+    if by_host && tls {
+        return Some(Line::block(cite, ["if", "($https", "!=", "on)"], inside));
+    }
     Some(Line::block(cite, ["if", "($http_x_forwarded_proto", "!=", "https)"], inside))
 }
 

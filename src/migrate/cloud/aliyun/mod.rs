@@ -208,9 +208,11 @@ fn listener(cx: &mut Cx, lb: &mut Lb<'_>, node: &Node) -> Option<Listen> {
         cx.ledger.all(node, Class::Exact, "the listener is stopped: it is not opened");
         return None;
     }
+    let mut tls = false;
     let protocol = cx.text(node, "ListenerProtocol").or(cx.text(node, "Protocol"));
     match protocol.map_or("http".to_owned(), |(_, p)| p.to_ascii_lowercase()).as_str() {
         "http" => {}
+        "https" if cx.can.ssl => tls = true,
         "https" | "quic" => {
             cx.ledger.give_up(node, "needs TLS (listen … ssl), and the certificate is not in the input");
             return None;
@@ -226,8 +228,9 @@ fn listener(cx: &mut Cx, lb: &mut Lb<'_>, node: &Node) -> Option<Listen> {
     }
     protocol.into_iter().for_each(|(n, _)| cx.ledger.exact(n, ""));
     cx.ledger.exact(at, "");
-    let lines = listener_lines(cx, node);
-    let listen = Listen { port, at: at.place, lines };
+    let mut lines = if tls { certificates(cx, node, at, port) } else { Vec::new() };
+    lines.extend(listener_lines(cx, node));
+    let listen = Listen { port, at: at.place, lines, tls };
     if let Some((n, true)) = cx.switch(node, "ListenerForward") {
         let to = cx.number(node, "ForwardPort").filter(|(_, p)| (1..=65535).contains(p));
         let code = cx.number(node, "ForwardCode");
@@ -261,6 +264,55 @@ fn listener(cx: &mut Cx, lb: &mut Lb<'_>, node: &Node) -> Option<Listen> {
         }
     }
     Some(listen)
+}
+
+/// What a listener with TLS says: the certificates are named and not in the input.
+fn certificates(cx: &mut Cx, node: &Node, at: &Node, port: u16) -> Vec<Line> {
+    use super::super::certificates::{NOTE, clients, lines};
+    let listed = field(node, "Certificates").and_then(|n| n.items().first());
+    let id = cx.text(node, "ServerCertificateId").or_else(|| cx.text(listed?, "CertificateId"));
+    let name = id.map_or_else(|| format!("lb_{port}"), |(_, id)| id.to_owned());
+    let cite = Some(id.map_or(at.place, |(n, _)| n.place));
+    let mut out = lines(cite, &name, &name);
+    let listed = field(node, "CaCertificates").and_then(|n| n.items().first());
+    let authority = cx.text(node, "CACertificateId").or_else(|| cx.text(listed?, "CertificateId"));
+    let asked = cx.switch(node, "CaEnabled").is_some_and(|(_, on)| on)
+        || authority.is_some_and(|(_, id)| !id.is_empty());
+    if asked {
+        let name = authority.map_or_else(|| format!("lb_{port}_ca"), |(_, id)| id.to_owned());
+        out.extend(clients(authority.map(|(n, _)| n.place).or(cite), "on", &name));
+    }
+    for key in ["ServerCertificateId", "Certificates", "CACertificateId", "CaCertificates", "CaEnabled"] {
+        if let Some(n) = field(node, key) {
+            cx.ledger.all(n, Class::Approximated, NOTE);
+        }
+    }
+    if id.is_none() {
+        cx.ledger.approximated(at, NOTE);
+    }
+    for key in ["TLSCipherPolicy", "SecurityPolicyId"] {
+        let Some((n, policy)) = cx.text(node, key) else { continue };
+        let versions: &[&str] = match policy.trim_start_matches("tls_cipher_policy_") {
+            "1_0" => &["TLSv1", "TLSv1.1", "TLSv1.2"],
+            "1_1" => &["TLSv1.1", "TLSv1.2"],
+            "1_2" | "1_2_strict" => &["TLSv1.2"],
+            "1_2_strict_with_1_3" => &["TLSv1.2", "TLSv1.3"],
+            _ => &[],
+        };
+        if versions.is_empty() {
+            cx.ledger.dropped(n, "this policy is not known: say \"ssl_protocols\" and \"ssl_ciphers\"");
+        } else {
+            cx.ledger.approximated(n, "the protocols; the ciphers are those of the TLS library");
+            out.push(Line::new(Some(n.place), ["ssl_protocols"].into_iter().chain(versions.iter().copied())));
+        }
+    }
+    for key in ["EnableHttp2", "Http2Enabled"] {
+        if let Some((n, on)) = cx.switch(node, key).filter(|_| cx.can.h2) {
+            cx.ledger.exact(n, "");
+            out.extend(on.then(|| Line::new(Some(n.place), ["http2", "on"])));
+        }
+    }
+    out
 }
 
 /// What the server itself says.
@@ -298,19 +350,28 @@ fn listener_lines(cx: &mut Cx, node: &Node) -> Vec<Line> {
             None => {}
         }
     }
-    cx.absent(
-        node,
+    let mut unknown = |names: &[&str], why: &str| {
+        for name in names {
+            if let Some(n) = field(node, name) {
+                cx.ledger.all(n, Class::Exact, why);
+            }
+        }
+    };
+    unknown(
         &[
-            ("EnableHttp2", "needs \"http2\""),
-            ("Http2Enabled", "needs \"http2\""),
-            ("ServerCertificateId", "the certificate is not in the input"),
-            ("CACertificateId", "the certificate is not in the input"),
-            ("TLSCipherPolicy", "needs TLS"),
-            ("QuicConfig", "no HTTP/3"),
-            ("LogConfig", "say \"access_log\""),
-            ("SecurityPolicyId", "needs TLS"),
+            "EnableHttp2",
+            "Http2Enabled",
+            "ServerCertificateId",
+            "CACertificateId",
+            "TLSCipherPolicy",
+            "SecurityPolicyId",
+            "Certificates",
+            "CaCertificates",
+            "CaEnabled",
         ],
+        "without TLS it says nothing",
     );
+    cx.absent(node, &[("QuicConfig", "no HTTP/3"), ("LogConfig", "say \"access_log\"")]);
     cx.silent(
         node,
         &["LoadBalancerId", "ListenerId", "Description", "ListenerDescription", "Status", "ListenerStatus"],
