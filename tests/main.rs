@@ -17,6 +17,7 @@ mod directives;
 mod drain;
 mod dump;
 mod dynamic;
+mod dynamic_pins;
 mod explain;
 mod faults;
 mod fmt;

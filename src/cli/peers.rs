@@ -165,6 +165,7 @@ pub(super) fn drain(words: Words) -> Result<u8, String> {
         let why = reasons(peer, &said).join("; ");
         print(format!("{} of upstream {upstream} drains: {connections}; {why}\n", name(peer)).as_bytes());
     }
+    print(b"this holds over reloads and new binaries, until undrain or a stop; \"drain\" in the file outlives those\n");
     if number(&said, "others") == 0 {
         say(&format!(
             "drain: no other server of upstream {upstream} takes new sessions: requests without one get 502"
