@@ -242,3 +242,59 @@ fn sessions_by_source_address_and_by_two_keys_are_nginxs() {
         assert_eq!(run(&Program::Tenrec), run(&nginx), "{words}");
     }
 }
+
+/// Executes the binary anew, sends the old master home after `meanwhile`, and gives the new one's pid.
+fn upgraded(daemon: &mut Daemon, meanwhile: impl FnOnce(&Daemon)) -> i32 {
+    daemon.signal("USR2");
+    let old = daemon.pid();
+    let new = eventually("the new master serves", || {
+        let pid: i32 = daemon.file("tenrec.pid").trim().parse().ok()?;
+        (pid != old && !super::process_signals::children(pid).is_empty()).then_some(pid)
+    });
+    meanwhile(daemon);
+    daemon.signal("QUIT");
+    assert!(daemon.wait().success());
+    new
+}
+
+#[test]
+fn a_new_binary_goes_on_with_the_sessions_and_the_keys_that_were_made_up() {
+    let origins = backends();
+    let conf = conf(&origins, &format!("{BY_ARG} zone=l:64k")).replace(
+        "upstream u {",
+        &format!(
+            "upstream s {{ session_sticky signed; {} }}\nupstream u {{",
+            origins.iter().map(|o| format!("server {};", o.addr())).collect::<String>()
+        ),
+    );
+    let status = "add_header X-Status $sticky_status; location /s { proxy_pass http://s; } location / {";
+    let mut daemon = Daemon::start(&conf.replace("location / {", status));
+    let port = daemon.port(8080);
+    let mut known = opened(&daemon, &origins);
+    let first = get(port, "/s");
+    let pin = format!("Cookie: {}\r\n", first.cookie("route").expect("a signed cookie"));
+    let signed = || {
+        let answer = crate::support::client::get_with(port, "/s", &pin);
+        (answer.text(), answer.header("X-Status"))
+    };
+    let hit = (first.text(), Some("hit".to_owned()));
+    assert_eq!(signed(), hit);
+    let text = daemon.file("nginx.conf");
+    // The second time the zone has another size: what is there moves over.
+    for more in ["zone=l:64k", "zone=l:128k"] {
+        daemon.rewrite(&text.replace("zone=l:64k", more));
+        let next = known.len();
+        let mut late = BTreeMap::new();
+        let new = upgraded(&mut daemon, |_| {
+            assert_eq!(asked(port, 0..next), known, "both masters serve");
+            if more == "zone=l:64k" {
+                late = asked(port, next..next + 20);
+            }
+        });
+        known.extend(late);
+        let after = asked(port, 0..known.len());
+        assert_eq!(after, known, "{more}");
+        assert!((0..6).all(|_| signed() == hit), "{more}");
+        daemon.adopt(new);
+    }
+}

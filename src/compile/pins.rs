@@ -219,7 +219,7 @@ pub(super) fn sign(
     let mut keys: Vec<PinKey> = files.iter().filter_map(|file| read_key(file, prefix, diags)).collect();
     let random = files.is_empty();
     if random {
-        keys.extend(PinKey::new(&secret()));
+        keys.push(PinKey::made_up(secret()));
         diags.push(Diag {
             severity: Severity::Notice,
             code: "random-key",

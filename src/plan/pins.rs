@@ -73,12 +73,23 @@ pub struct Seal {
 impl super::Upstream {
     /// Takes a key over that was made up for `old`, where this one has such a key too.
     pub fn keep_random_keys(&mut self, old: &Self) {
-        let old = old.pins.as_ref().and_then(|p| p.seal.as_ref()).filter(|s| s.random);
-        let Self { pins: Some(pins), sids, name, .. } = self else { return };
-        if let (Some(old), Some(new)) = (old, &pins.seal)
-            && new.random
+        if let Some(seal) = old.random_seal() {
+            self.take_random_keys(seal.keys.clone());
+        }
+    }
+
+    /// The seal, when its key was made up.
+    pub fn random_seal(&self) -> Option<&Seal> {
+        self.pins.as_ref()?.seal.as_ref().filter(|s| s.random)
+    }
+
+    /// Takes `keys` in place of one that was made up.
+    pub fn take_random_keys(&mut self, keys: Vec<PinKey>) {
+        let random = self.random_seal().is_some();
+        if let Self { pins: Some(pins), sids, name, .. } = self
+            && random
         {
-            pins.seal = Some(Seal::new(old.keys.clone(), true, name, sids, &pins.aliases));
+            pins.seal = Some(Seal::new(keys, true, name, sids, &pins.aliases));
         }
     }
 }

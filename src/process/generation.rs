@@ -36,22 +36,32 @@ pub(crate) struct Generation {
     pub(crate) record: Record,
 }
 
+/// What is known of sessions and peers before a plan is opened.
+pub(crate) enum Known<'k> {
+    Here(&'k State),
+    /// The sessions of the master that this one follows, if any.
+    Elsewhere(Tables),
+}
+
 impl Generation {
-    /// Opens what `plan` asks for, sockets of `old` and what is known of sessions and peers taken over. What goes wrong is said to `say`, and once the plan's
-    /// own logs are open to them.
+    /// Opens what `plan` asks for, sockets of `old` and what is known of sessions and peers taken over. What goes wrong is said to `say`, and once the plan's own logs are
+    /// open to them.
     pub(crate) fn open(
         plan: Plan,
         error_log: Option<&Path>,
         old: &Sockets,
         control: Option<&Control>,
-        known: Option<&State>,
+        known: Known<'_>,
         say: &Logs,
     ) -> Result<Self, Refused> {
         let ids = worker_ids(&plan, say)?;
         temp_dirs::make(&plan, ids.as_ref().map(|i| i.uid), say)?;
         let logs = open_logs(&plan, error_log, say)?;
         logs.console(say.has_console());
-        let learned = known.map_or_else(Tables::default, |k| k.tables.clone());
+        let (learned, known) = match known {
+            Known::Here(state) => (state.tables.clone(), Some(state)),
+            Known::Elsewhere(tables) => (tables, None),
+        };
         snapshots::check(&plan, &logs)?;
         let tables = Tables::open(&plan, &learned, clock::unix_millis()).map_err(|e| refuse(&e, &logs))?;
         snapshots::load(&tables, ids.as_ref().map(|i| i.uid), &logs);

@@ -11,7 +11,7 @@ use crate::sys::{self, Exit, Fork, Pid, Signal, Signals};
 
 use super::console::Control;
 use super::control::{self, Inbox, Message};
-use super::generation::Generation;
+use super::generation::{Generation, Known};
 use super::options::Options;
 use super::snapshots::{self, Snapshots};
 use super::{child, load, pidfile, signals, upgrade};
@@ -336,7 +336,7 @@ impl<'o> Master<'o> {
             self.options.error_log.as_deref(),
             &old.sockets,
             old.control.as_ref(),
-            Some(&old.state),
+            Known::Here(&old.state),
             &old.logs,
         );
         let Ok(mut next) = opened else { return };

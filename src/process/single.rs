@@ -10,7 +10,7 @@ use crate::sticky::Tables;
 use crate::sys::{self, Signal, Signals};
 
 use super::console::Control;
-use super::generation::Generation;
+use super::generation::{Generation, Known};
 use super::options::Options;
 use super::snapshots::{self, Snapshots};
 use super::sockets::Sockets;
@@ -133,7 +133,7 @@ fn next(options: &Options, old: &Generation) -> Option<(Generation, Vec<Leaving>
         options.error_log.as_deref(),
         &old.sockets,
         old.control.as_ref(),
-        Some(&old.state),
+        Known::Here(&old.state),
         &old.logs,
     )
     .ok()?;

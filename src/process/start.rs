@@ -3,9 +3,10 @@
 use crate::diag::Severity;
 use crate::log::Logs;
 use crate::plan::Plan;
+use crate::sticky::Tables;
 use crate::sys::{self, Signals};
 
-use super::generation::{Generation, open_logs, worker_ids};
+use super::generation::{Generation, Known, open_logs, worker_ids};
 use super::master::Master;
 use super::options::Options;
 use super::record::Record;
@@ -14,14 +15,13 @@ use super::{greet, handover, pidfile, single, snapshots, upgrade};
 
 /// Runs until a signal ends it; the answer is the exit code. Until the process serves, what goes wrong is said to
 /// `builtin`, whose console is on.
-pub fn start(options: &Options, plan: Plan, record: Record, builtin: Logs) -> u8 {
+pub fn start(options: &Options, mut plan: Plan, record: Record, builtin: Logs) -> u8 {
     let numbers = std::env::var(upgrade::VARIABLE).ok();
+    let left = numbers.as_ref().map_or_else(Tables::default, |_| handover::inherit(&mut plan));
     let parent = sys::parent();
     let old = numbers.as_ref().map_or_else(Sockets::default, |n| Sockets::inherited(n, &builtin));
-    let Ok(mut generation) = Generation::open(plan, options.error_log.as_deref(), &old, None, None, &builtin)
-    else {
-        return 1;
-    };
+    let (error_log, left) = (options.error_log.as_deref(), Known::Elsewhere(left));
+    let Ok(mut generation) = Generation::open(plan, error_log, &old, None, left, &builtin) else { return 1 };
     generation.record = record;
     if let Some(orders) = numbers.as_ref().and_then(|_| std::env::var(handover::VARIABLE).ok()) {
         handover::take_over(&orders, &generation);

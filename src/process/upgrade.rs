@@ -29,11 +29,12 @@ pub(crate) fn execute(generation: &Generation, options: &Options) -> Option<Pid>
         );
         return None;
     }
-    let env = environment(generation);
+    let legacy = handover::Legacy::of(generation);
+    let env = environment(generation, &legacy);
     match sys::fork() {
         Ok(Fork::Parent(child)) => Some(child),
         Ok(Fork::Child) => {
-            for fd in generation.sockets.fds() {
+            for fd in generation.sockets.fds().chain(legacy.fds()) {
                 let _ = sys::close_on_exec(fd, false);
             }
             Signals::unblock_all();
@@ -68,8 +69,8 @@ fn program(options: &Options) -> OsString {
     found.map_or(name, Into::into)
 }
 
-/// `env` of the configuration, TZ, and the sockets.
-fn environment(generation: &Generation) -> Vec<(OsString, OsString)> {
+/// `env` of the configuration, TZ, the sockets, and what is known.
+fn environment(generation: &Generation, legacy: &handover::Legacy) -> Vec<(OsString, OsString)> {
     let mut env = Vec::new();
     let own = |name: &str| std::env::var_os(name).map(|v| (OsString::from(name), v));
     for (name, value) in &generation.plan.process.env {
@@ -83,5 +84,6 @@ fn environment(generation: &Generation) -> Vec<(OsString, OsString)> {
     }
     env.push((VARIABLE.into(), generation.sockets.numbers().into()));
     env.extend(handover::text(generation).map(|text| (handover::VARIABLE.into(), text.into())));
+    env.extend(legacy.text().map(|text| (handover::MEMORY.into(), text.into())));
     env
 }

@@ -41,6 +41,11 @@ impl Tables {
         plan.upstreams.iter().map(|u| zone(u, old, now)).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Zones that another master has left.
+    pub fn inherited(zones: Vec<Zone>) -> Self {
+        Self(zones.into_iter().map(Some).collect())
+    }
+
     pub fn get(&self, upstream: UpstreamId) -> Option<&Arc<Table>> {
         Some(&self.0.get(upstream.ix())?.as_ref()?.table)
     }

@@ -7,6 +7,7 @@
 //! are full the entry of the two that was not used for longest makes room.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -138,10 +139,24 @@ impl Table {
         (if buckets == 0 { 1 } else { buckets }) * WAYS
     }
 
+    /// What the memory means. A binary that lays it out otherwise has another number here.
+    pub const LAYOUT: u32 = 1;
+
     /// A table in no more than `bytes`.
     pub fn new(bytes: usize) -> io::Result<Self> {
         let buckets = Self::room(bytes) / WAYS;
-        Ok(Self { memory: SharedMemory::new(buckets * BUCKET)?, buckets })
+        Ok(Self { memory: SharedMemory::inheritable(c"tenrec-sessions", buckets * BUCKET)?, buckets })
+    }
+
+    /// The table of so many bytes of another master, which goes on with it.
+    pub fn inherited(bytes: usize, file: File) -> io::Result<Self> {
+        let buckets = Self::room(bytes) / WAYS;
+        Ok(Self { memory: SharedMemory::inherited(file, buckets * BUCKET)?, buckets })
+    }
+
+    /// The file that another master can go on with.
+    pub fn file(&self) -> Option<&File> {
+        self.memory.file()
     }
 
     /// How many sessions there is room for.

@@ -21,6 +21,14 @@ pub fn memory_file(name: &CStr) -> io::Result<File> {
     }
 }
 
+/// The descriptor of this number, that another program has left open for this one; it ends with the next exec. `None`:
+/// there is none. To be asked once for a number, while nothing else of the process can have it.
+pub fn inherited_file(number: RawFd) -> Option<File> {
+    close_on_exec(number, true).ok()?;
+    #[expect(unsafe_code, reason = "it is open, and who calls says that it is nobody else's")]
+    Some(unsafe { File::from_raw_fd(number) })
+}
+
 /// Makes `old` mean what `new` means, at once for every thread: how an open log file is exchanged.
 pub fn move_onto(new: &File, old: &File) -> io::Result<()> {
     #[expect(unsafe_code, reason = "dup3 on two descriptors that the borrows keep open")]

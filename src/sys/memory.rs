@@ -1,16 +1,23 @@
 //! Memory that a process shares with those it forks.
 
+use std::ffi::CStr;
+use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
+use std::os::fd::AsRawFd as _;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+
+use super::memory_file;
 
 /// Words, all 0 at first. A page costs nothing until it is written to.
 #[derive(Debug)]
 pub struct SharedMemory {
     at: NonNull<AtomicU64>,
     words: usize,
+    /// The file in memory that it is, where it can be inherited by another program.
+    file: Option<File>,
 }
 
 #[expect(unsafe_code, reason = "the memory is atomics only and belongs to the value until it is dropped")]
@@ -21,24 +28,51 @@ unsafe impl Sync for SharedMemory {}
 
 impl SharedMemory {
     pub fn new(words: usize) -> io::Result<Self> {
-        let bytes = words.checked_mul(8).filter(|n| *n > 0).ok_or(io::ErrorKind::InvalidInput)?;
-        #[expect(unsafe_code, reason = "a new anonymous mapping, wherever the kernel puts it")]
+        Self::map(words, None)
+    }
+
+    /// The same as a file, which a program that this process executes can map, too.
+    pub fn inheritable(name: &CStr, words: usize) -> io::Result<Self> {
+        let Ok(file) = memory_file(name) else { return Self::new(words) };
+        file.set_len(size(words)? as u64)?;
+        Self::map(words, Some(file))
+    }
+
+    /// What another program made by [`Self::inheritable`] for as many words; it stays one memory.
+    pub fn inherited(file: File, words: usize) -> io::Result<Self> {
+        if file.metadata()?.len() != size(words)? as u64 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Self::map(words, Some(file))
+    }
+
+    pub fn file(&self) -> Option<&File> {
+        self.file.as_ref()
+    }
+
+    fn map(words: usize, file: Option<File>) -> io::Result<Self> {
+        let bytes = size(words)?;
+        let (kind, fd) = match &file {
+            None => (libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1),
+            Some(file) => (libc::MAP_SHARED, file.as_raw_fd()),
+        };
+        #[expect(
+            unsafe_code,
+            reason = "a new mapping, wherever the kernel puts it; the file has as many bytes and nobody cuts it"
+        )]
         let at = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                bytes,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
+            libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, kind, fd, 0)
         };
         if at == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         let at = NonNull::new(at.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { at, words })
+        Ok(Self { at, words, file })
     }
+}
+
+fn size(words: usize) -> io::Result<usize> {
+    Ok(words.checked_mul(8).filter(|n| *n > 0).ok_or(io::ErrorKind::InvalidInput)?)
 }
 
 impl Deref for SharedMemory {

@@ -18,8 +18,8 @@ pub mod x509;
 pub use crypt::crypt;
 pub use errno::{EADDRINUSE, ECONNABORTED, EEXIST, EMFILE, ENFILE, err_text, errno_text};
 pub use file::{
-    close_on_exec, is_closed, is_terminal, memory_file, move_onto, null_stdio, open_append, read_byte,
-    stderr_to, write_all_or_part, write_stderr,
+    close_on_exec, inherited_file, is_closed, is_terminal, memory_file, move_onto, null_stdio, open_append,
+    read_byte, stderr_to, write_all_or_part, write_stderr,
 };
 pub use glob::glob;
 pub use memory::{SharedMemory, SharedWords};

@@ -39,17 +39,33 @@ pub type PinTag = [u8; 8];
 
 /// A key that pins are signed with.
 #[derive(Clone)]
-pub struct PinKey(Hmac<Sha256>);
+pub struct PinKey {
+    mac: Hmac<Sha256>,
+    /// What it was made of, where nobody else knows that.
+    made_up: Option<[u8; 32]>,
+}
 
 impl PinKey {
     /// `None`: shorter than [`KEY_MIN`].
     pub fn new(secret: &[u8]) -> Option<Self> {
-        (secret.len() >= KEY_MIN).then(|| Self(Hmac::new_from_slice(secret).expect("any length is a key")))
+        let mac = || Hmac::new_from_slice(secret).expect("any length is a key");
+        (secret.len() >= KEY_MIN).then(|| Self { mac: mac(), made_up: None })
+    }
+
+    /// A key made up by this process, or by the one that it follows.
+    pub fn made_up(secret: [u8; 32]) -> Self {
+        let mac = Hmac::new_from_slice(&secret).expect("any length is a key");
+        Self { mac, made_up: Some(secret) }
+    }
+
+    /// What a made up key is made of: for the program that follows this one, and nobody else.
+    pub fn secret(&self) -> Option<&[u8; 32]> {
+        self.made_up.as_ref()
     }
 
     /// Tells keys apart without showing them: 8 bytes of `HMAC("tenrec fingerprint")` in hexadecimal digits.
     pub fn fingerprint(&self) -> String {
-        let sum = self.0.clone().chain_update(b"tenrec fingerprint").finalize().into_bytes();
+        let sum = self.mac.clone().chain_update(b"tenrec fingerprint").finalize().into_bytes();
         sum.iter().take(8).map(|b| format!("{b:02x}")).collect()
     }
 
@@ -57,7 +73,7 @@ impl PinKey {
     pub fn scope(&self, upstream: &str) -> PinScope {
         let of = |what: &[u8]| {
             let len = u32::try_from(upstream.len()).unwrap_or(u32::MAX).to_be_bytes();
-            self.0.clone().chain_update(what).chain_update(len).chain_update(upstream)
+            self.mac.clone().chain_update(what).chain_update(len).chain_update(upstream)
         };
         PinScope { peer: of(b"tenrec peer\0"), pin: of(b"tenrec pin\0") }
     }

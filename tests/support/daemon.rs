@@ -82,6 +82,8 @@ const FIRST: u32 = 10_000;
 /// A running proxy. Dropped, it is told to stop and waited for.
 pub struct Daemon {
     child: Child,
+    /// The master that a new binary is, when the first one has gone.
+    heir: Option<i32>,
     dir: tempfile::TempDir,
     ports: BTreeMap<u16, u16>,
     program: Program,
@@ -120,7 +122,7 @@ impl Daemon {
             .stderr(std::fs::File::create(dir.path().join("stderr")).unwrap())
             .spawn()
             .unwrap();
-        let mut daemon = Self { child, dir, ports, program: program.clone() };
+        let mut daemon = Self { child, heir: None, dir, ports, program: program.clone() };
         let end = std::time::Instant::now() + SOON;
         for name in listening(conf) {
             let addr = std::net::SocketAddr::from(([127, 0, 0, 1], daemon.port(name)));
@@ -147,7 +149,12 @@ impl Daemon {
     }
 
     pub fn pid(&self) -> i32 {
-        self.child.id() as i32
+        self.heir.unwrap_or(self.child.id() as i32)
+    }
+
+    /// From now on the master of this pid is the daemon, which is not this process's child.
+    pub fn adopt(&mut self, heir: i32) {
+        self.heir = Some(heir);
     }
 
     pub fn prefix(&self) -> &Path {
@@ -201,6 +208,9 @@ impl Daemon {
     /// Waits for the process to end by itself.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
+        if let Some(heir) = self.heir {
+            eventually("the new binary's process ends", || gone(heir).then_some(()));
+        }
         let child = &mut self.child;
         eventually("the process ends", || child.try_wait().unwrap())
     }
@@ -212,6 +222,10 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if let Some(heir) = self.heir.filter(|heir| !gone(*heir)) {
+            kill(heir, "TERM");
+            eventually("the new binary's process ends", || gone(heir).then_some(()));
+        }
         if self.child.try_wait().ok().flatten().is_some() {
             return;
         }
@@ -226,6 +240,12 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether there is no such process, or nothing but its exit code.
+fn gone(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('Z'))
 }
 
 /// Sends `signal` (`HUP`, `TERM`, …) to one process.
