@@ -178,9 +178,7 @@ fn the_answer_of_a_subrequest_decides_as_in_nginx() {
             "yes" => ("204 No Content", "X-User: alice\r\nSet-Cookie: auth=1\r\n"),
             "ok" => ("200 OK", "X-User: bob\r\n"),
             "no" => ("403 Forbidden", ""),
-            "who" => {
-                ("401 Unauthorized", "WWW-Authenticate: Basic realm=\"a\"\r\n")
-            }
+            "who" => ("401 Unauthorized", "WWW-Authenticate: Basic realm=\"a\"\r\n"),
             "moved" => ("302 Found", "Location: /elsewhere\r\n"),
             _ => ("200 OK", ""),
         };

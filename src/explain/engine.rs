@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::ask::Ask;
+use super::ask::{Ask, Scheme};
 use super::listen::{self, Socket};
 use crate::http::{ConnInfo, Event, Request, Trace};
 use crate::plan::{ListenAddr, Plan};
@@ -85,7 +85,7 @@ impl Engine {
     }
 
     async fn run(&self, ask: &Ask, socket: Socket) -> io::Result<Outcome> {
-        let info = info(ask, &socket);
+        let info = info(&self.serving.plan, ask, &socket);
         let (near, far) = UnixStream::pair()?;
         let client = tokio::task::spawn_local(client(far, ask.bytes()));
         let asked: Rc<RefCell<Vec<Asked>>> = Rc::default();
@@ -106,7 +106,9 @@ impl Engine {
     }
 }
 
-fn info(ask: &Ask, socket: &Socket) -> ConnInfo {
+fn info(plan: &Plan, ask: &Ask, socket: &Socket) -> ConnInfo {
+    let ssl = listen::ends_tls(plan, socket.listener, socket.entry);
+    let https = ask.scheme == Scheme::Https;
     let unix = matches!(socket.local, ListenAddr::Unix(_));
     ConnInfo {
         number: 1,
@@ -116,9 +118,9 @@ fn info(ask: &Ask, socket: &Socket) -> ConnInfo {
         local: socket.local.clone(),
         listener: socket.listener,
         entry: socket.entry,
-        tls: false,
+        tls: ssl && https,
         secure: None,
-        to_https: false,
+        to_https: ssl && !https,
         proxied: None,
         first: None,
         started: rt::clock::unix_millis(),

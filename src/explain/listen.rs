@@ -20,9 +20,10 @@ pub struct Socket {
 
 /// Finds it; the error names those that there are.
 pub fn find(plan: &Plan, ask: &Ask) -> Result<Socket, String> {
-    let tls = match ask.scheme {
-        Scheme::Https => "; taken as what somebody in front passes on who ends TLS",
-        Scheme::Http => "",
+    let tls = |found: Option<&Place>| match (ask.scheme, found) {
+        (Scheme::Https, Some((l, e, _))) if ends_tls(plan, *l, *e) => "",
+        (Scheme::Https, _) => "; taken as what somebody in front passes on who ends TLS",
+        (Scheme::Http, _) => "",
     };
     let (found, why, assumed) = match &ask.listen {
         Some(Listen::Unix(path)) => {
@@ -38,12 +39,17 @@ pub fn find(plan: &Plan, ask: &Ask) -> Result<Socket, String> {
                 } else {
                     ""
                 };
+                let tls = tls(Some(&found));
                 (Some(found), format!("port {}{alone}{tls}", ask.to_port()), !tls.is_empty())
             }
             None if ask.port.is_none() => {
-                let only = only_port(plan);
-                let why = format!("nothing listens on port {}, and there is no other{tls}", ask.to_port());
-                (only.and_then(|port| named(plan, port, ask)), why, true)
+                let found = only_port(plan).and_then(|port| named(plan, port, ask));
+                let tls = tls(found.as_ref());
+                (
+                    found,
+                    format!("nothing listens on port {}, and there is no other{tls}", ask.to_port()),
+                    true,
+                )
             }
             None => (None, String::new(), false),
         },
@@ -53,6 +59,11 @@ pub fn find(plan: &Plan, ask: &Ask) -> Result<Socket, String> {
 }
 
 type Place = (usize, usize, ListenAddr);
+
+/// Whether the entry of a listener has `ssl`.
+pub fn ends_tls(plan: &Plan, listener: usize, entry: usize) -> bool {
+    plan.listeners.get(listener).and_then(|l| l.addrs.get(entry)).is_some_and(|e| e.ssl)
+}
 
 /// The first entry whose address fits.
 fn pick(plan: &Plan, fits: impl Fn(&ListenAddr) -> bool) -> Option<Place> {
