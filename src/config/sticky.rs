@@ -206,9 +206,15 @@ pub(super) fn cookie(say: &mut Say<'_, '_>, from: usize, ours: &mut Params) -> O
         }
         good = false;
     }
+    let none = c.samesite.as_deref().is_some_and(|v| v.eq_ignore_ascii_case(b"none"));
     if ours.secure == Secure::Auto {
-        let none = c.samesite.as_deref().is_some_and(|v| v.eq_ignore_ascii_case(b"none"));
         good &= ours.check_samesite(say, none, false);
+    } else if none && !c.secure && good {
+        // nginx takes it: an error would stop a file that runs.
+        let hint = "browsers throw such a cookie away: each of their requests begins a session; write \"secure\" too";
+        let of = |w: &crate::syntax::Word| w.value.starts_with(b"samesite=");
+        let arg = say.dir.args().iter().position(of).unwrap_or(0);
+        say.warn(arg, "\"samesite=none\" without \"secure\" keeps no session", hint);
     }
     good.then_some(c)
 }

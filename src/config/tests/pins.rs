@@ -25,7 +25,9 @@ fn every_parameter_is_read_on_each_dialect() {
     assert_eq!((p.maxidle, p.secure, p.samesite), (Some(60), Secure::Auto, Some(SameSite::Strict)));
     assert_eq!(good("session_sticky;"), Default::default());
     assert_eq!(good("sticky cookie a secure samesite=none;"), Default::default());
-    assert_eq!(good("sticky cookie a samesite=none;"), Default::default(), "nginx takes it");
+    let (up, said) = block("server 127.0.0.1; sticky cookie a samesite=none;");
+    assert_eq!(up.pins, Default::default(), "nginx takes it");
+    assert!(said.len() == 1 && said[0].contains("without \"secure\" keeps no session"), "{said:?}");
 }
 
 #[test]
