@@ -30,6 +30,7 @@ mod h2;
 mod h2_connections;
 mod h2_differential;
 mod h2_limits;
+mod h2_tls;
 mod health;
 mod health_sessions;
 mod learned;

@@ -1,4 +1,5 @@
-//! Owns: HTTP/1 on sockets: heads, bodies, their framing, and the two ends of a connection.
+//! Owns: HTTP/1 on sockets: heads, bodies, their framing, and the two ends of a connection; TLS above one; the streams of an
+//! HTTP/2 connection as such ends.
 //! May use: rt, sys, values, plan (its types).
 //! Never touches: what a request means, which peer serves it, logs.
 

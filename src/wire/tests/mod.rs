@@ -2,6 +2,7 @@
 
 mod bodies;
 mod connections;
+mod h2;
 mod requests;
 mod responses;
 mod split;
