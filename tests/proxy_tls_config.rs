@@ -137,9 +137,7 @@ fn explain_tells_how_the_backend_is_spoken_to_and_needs_no_certificate() {
     );
     std::fs::write(dir.path().join("nginx.conf"), conf).unwrap();
     let explain = |path: &str, more: &[&str]| {
-        let mut command = std::process::Command::new(Program::Tenrec.path());
-        command.arg("explain").args(["-p", &format!("{}/", dir.path().display()), "-c", "nginx.conf"]);
-        let output = command.args(more).arg(format!("GET http://127.0.0.1:1{path}")).output().unwrap();
+        let output = explain(dir.path(), &format!("GET http://127.0.0.1:1{path}"), more);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
@@ -161,4 +159,44 @@ fn explain_tells_how_the_backend_is_spoken_to_and_needs_no_certificate() {
     );
     assert_eq!(json("/any")["verified"], false);
     assert_eq!(json("/plain"), serde_json::Value::Null);
+}
+
+fn explain(dir: &std::path::Path, request: &str, more: &[&str]) -> Output {
+    let mut command = std::process::Command::new(Program::Tenrec.path());
+    command.arg("explain").args(["-p", &format!("{}/", dir.display()), "-c", "nginx.conf"]);
+    command.args(more).arg(request).output().unwrap()
+}
+
+#[test]
+fn explain_takes_an_https_url_to_the_socket_with_tls() {
+    let dir = prefix(&[]);
+    let seen = "add_header X-Seen \"$scheme $https $ssl_server_name $server_name\"; return 200;";
+    let conf = http(&format!(
+        "ssl_certificate gone.crt; ssl_certificate_key gone.key;\n\
+         server {{ listen 443 ssl; server_name a.test; {seen} }}\n\
+         server {{ listen 443 ssl; server_name b.test; ssl_reject_handshake on; }}\n\
+         server {{ listen 80; server_name c.test; {seen} }}\n\
+         server {{ listen 8443 ssl; server_name d.test; ssl_verify_client on; ssl_client_certificate gone; {seen} }}"
+    ));
+    std::fs::write(dir.path().join("nginx.conf"), conf).unwrap();
+    let said = |request: &str| {
+        let output = explain(dir.path(), request, &[]);
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let a = said("GET https://a.test/");
+    assert!(
+        a.contains("listen      *:443: port 443\n") && a.contains("X-Seen: https on a.test a.test"),
+        "{a}"
+    );
+    let b = said("GET https://b.test/");
+    assert!(b.contains("the handshake for \"b.test\" is refused"), "{b}");
+    let c = said("GET https://c.test:80/");
+    assert!(
+        c.contains("(assumed)") && c.contains("somebody in front") && c.contains("X-Seen: http   c.test"),
+        "{c}"
+    );
+    let d = said("GET https://d.test:8443/");
+    assert!(d.contains("client sent no required SSL certificate") && d.contains("to client   400\n"), "{d}");
+    let plain = said("GET http://a.test:443/");
+    assert!(plain.contains("plain HTTP request") && plain.contains("to client   400\n"), "{plain}");
 }

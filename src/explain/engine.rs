@@ -3,16 +3,18 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ProtocolVersion;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::ask::{Ask, Scheme};
+use super::ask::Ask;
 use super::listen::{self, Socket};
-use crate::http::{ConnInfo, Event, Request, Trace};
+use crate::http::{ConnInfo, Event, Offered, Request, Secure, Trace};
 use crate::plan::{ListenAddr, Plan};
 use crate::rt;
 use crate::server::{self, Serving, State};
@@ -85,7 +87,7 @@ impl Engine {
     }
 
     async fn run(&self, ask: &Ask, socket: Socket) -> io::Result<Outcome> {
-        let info = info(&self.serving.plan, ask, &socket);
+        let info = info(&self.plan, ask, &socket);
         let (near, far) = UnixStream::pair()?;
         let client = tokio::task::spawn_local(client(far, ask.bytes()));
         let asked: Rc<RefCell<Vec<Asked>>> = Rc::default();
@@ -107,9 +109,28 @@ impl Engine {
 }
 
 fn info(plan: &Plan, ask: &Ask, socket: &Socket) -> ConnInfo {
-    let ssl = listen::ends_tls(plan, socket.listener, socket.entry);
-    let https = ask.scheme == Scheme::Https;
     let unix = matches!(socket.local, ListenAddr::Unix(_));
+    let entry = plan.listeners.get(socket.listener).and_then(|l| l.addrs.get(socket.entry));
+    let ends_tls = entry.is_some_and(|e| e.ssl);
+    let secure = entry.filter(|_| socket.tls).map(|entry| {
+        let (server, named) = listen::server(plan, entry, ask);
+        let server_name = ask.host.parse::<IpAddr>().is_err().then(|| ask.host.as_str().into());
+        // A client of today, without a certificate.
+        Rc::new(Secure {
+            server,
+            named,
+            server_name,
+            version: Some(ProtocolVersion::TLSv1_3),
+            suite: None,
+            group: None,
+            alpn: None,
+            resumed: false,
+            session_id: Box::default(),
+            offered: Offered::default(),
+            certificate: None,
+            verdict: Ok(()),
+        })
+    });
     ConnInfo {
         number: 1,
         client: (!unix).then_some(ask.client),
@@ -118,9 +139,9 @@ fn info(plan: &Plan, ask: &Ask, socket: &Socket) -> ConnInfo {
         local: socket.local.clone(),
         listener: socket.listener,
         entry: socket.entry,
-        tls: ssl && https,
-        secure: None,
-        to_https: ssl && !https,
+        tls: socket.tls,
+        secure,
+        to_https: ends_tls && !socket.tls,
         proxied: None,
         first: None,
         started: rt::clock::unix_millis(),

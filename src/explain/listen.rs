@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::ask::{Ask, Listen, Scheme};
-use crate::plan::{ListenAddr, Plan};
+use crate::http::server_of;
+use crate::plan::{ListenAddr, ListenEntry, Plan, ServerId};
 
 /// The socket, and why it is that one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,15 +17,13 @@ pub struct Socket {
     pub why: String,
     /// The URL alone does not say so.
     pub assumed: bool,
+    /// The connection is one of TLS.
+    pub tls: bool,
 }
 
 /// Finds it; the error names those that there are.
 pub fn find(plan: &Plan, ask: &Ask) -> Result<Socket, String> {
-    let tls = |found: Option<&Place>| match (ask.scheme, found) {
-        (Scheme::Https, Some((l, e, _))) if ends_tls(plan, *l, *e) => "",
-        (Scheme::Https, _) => "; taken as what somebody in front passes on who ends TLS",
-        (Scheme::Http, _) => "",
-    };
+    let https = ask.scheme == Scheme::Https;
     let (found, why, assumed) = match &ask.listen {
         Some(Listen::Unix(path)) => {
             let same = |a: &ListenAddr| matches!(a, ListenAddr::Unix(p) if p.as_os_str() == path.as_str());
@@ -39,31 +38,50 @@ pub fn find(plan: &Plan, ask: &Ask) -> Result<Socket, String> {
                 } else {
                     ""
                 };
-                let tls = tls(Some(&found));
-                (Some(found), format!("port {}{alone}{tls}", ask.to_port()), !tls.is_empty())
+                (Some(found), format!("port {}{alone}", ask.to_port()), false)
             }
             None if ask.port.is_none() => {
-                let found = only_port(plan).and_then(|port| named(plan, port, ask));
-                let tls = tls(found.as_ref());
-                (
-                    found,
-                    format!("nothing listens on port {}, and there is no other{tls}", ask.to_port()),
-                    true,
-                )
+                let secure = if https { only_port(plan, true) } else { None };
+                let only = secure.or_else(|| only_port(plan, false));
+                let other = if secure.is_some() { "no other with \"ssl\"" } else { "no other" };
+                let why = format!("nothing listens on port {}, and there is {other}", ask.to_port());
+                (only.and_then(|port| named(plan, port, ask)), why, true)
             }
             None => (None, String::new(), false),
         },
     };
     let Some((listener, entry, local)) = found else { return Err(missing(plan, ask)) };
-    Ok(Socket { listener, entry, local, why, assumed })
+    let place = plan.listeners.get(listener).and_then(|l| l.addrs.get(entry));
+    let ends_tls = place.is_some_and(|e| e.ssl);
+    let mut socket = Socket { listener, entry, local, why, assumed, tls: https && ends_tls };
+    if https && !ends_tls {
+        socket.why += "; taken as what somebody in front passes on who ends TLS";
+        socket.assumed = true;
+    }
+    if let Some(entry) = place.filter(|_| socket.tls)
+        && let Some(server) = plan.servers.get(server(plan, entry, ask).0.ix())
+        && server.reject_handshake
+    {
+        let host = &ask.host;
+        return Err(format!(
+            "the handshake for \"{host}\" is refused (\"ssl_reject_handshake\"): no request comes"
+        ));
+    }
+    Ok(socket)
+}
+
+/// The server whose certificate is shown to a client that names the URL's host, and that name when it has it.
+pub fn server(plan: &Plan, entry: &ListenEntry, ask: &Ask) -> (ServerId, Option<Box<[u8]>>) {
+    let name = ask.host.trim_end_matches('.').to_ascii_lowercase();
+    // Addresses are not sent (RFC 6066 section 3).
+    let sent = name.parse::<IpAddr>().is_err().then(|| name.into_bytes());
+    match sent.and_then(|name| Some((server_of(plan, entry, &name)?, Some(name.into())))) {
+        Some(found) => found,
+        None => (entry.default_server, None),
+    }
 }
 
 type Place = (usize, usize, ListenAddr);
-
-/// Whether the entry of a listener has `ssl`.
-pub fn ends_tls(plan: &Plan, listener: usize, entry: usize) -> bool {
-    plan.listeners.get(listener).and_then(|l| l.addrs.get(entry)).is_some_and(|e| e.ssl)
-}
 
 /// The first entry whose address fits.
 fn pick(plan: &Plan, fits: impl Fn(&ListenAddr) -> bool) -> Option<Place> {
@@ -107,8 +125,9 @@ fn named(plan: &Plan, port: u16, ask: &Ask) -> Option<Place> {
     pick(plan, |a| at(a, false))
 }
 
-fn ports(plan: &Plan) -> Vec<u16> {
-    let addrs = plan.listeners.iter().flat_map(|l| &l.addrs);
+/// `ssl`: those of TLS alone.
+fn ports(plan: &Plan, ssl: bool) -> Vec<u16> {
+    let addrs = plan.listeners.iter().flat_map(|l| &l.addrs).filter(|e| e.ssl || !ssl);
     let mut ports: Vec<u16> = addrs
         .filter_map(|e| match e.addr {
             ListenAddr::Inet(a) => Some(a.port()),
@@ -120,8 +139,8 @@ fn ports(plan: &Plan) -> Vec<u16> {
     ports
 }
 
-fn only_port(plan: &Plan) -> Option<u16> {
-    match ports(plan)[..] {
+fn only_port(plan: &Plan, ssl: bool) -> Option<u16> {
+    match ports(plan, ssl)[..] {
         [port] => Some(port),
         _ => None,
     }
