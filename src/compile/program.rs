@@ -12,6 +12,9 @@ use super::{Names, listeners, locations};
 use crate::config::{Found, Http, Settings};
 use crate::plan::{Plan, Process};
 
+/// By the file that a configuration names.
+pub type Passwords = HashMap<Box<[u8]>, Arc<[Box<[u8]>]>>;
+
 /// What the parts of the compiler share while a plan is made.
 pub struct Builder<'a> {
     pub found: &'a mut Found,
@@ -22,7 +25,7 @@ pub struct Builder<'a> {
     /// Files of certificates and keys are read.
     pub files: bool,
     /// The passwords of files that were read.
-    pub passwords: HashMap<Box<[u8]>, Arc<[Box<[u8]>]>>,
+    pub passwords: Passwords,
     pub names: Names,
     pub logs: Logs,
     pub upstreams: Upstreams,
@@ -44,7 +47,7 @@ pub fn compile(settings: &Settings, prefix: &Path, files: bool, found: &mut Foun
         prefix,
         folder: &settings.folder,
         files,
-        passwords: HashMap::new(),
+        passwords: Passwords::new(),
         names: Names::default(),
         logs: Logs::default(),
         upstreams: Upstreams::default(),

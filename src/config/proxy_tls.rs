@@ -35,7 +35,7 @@ family! {
         "proxy_ssl_certificate_cache" => certificate_cache: Option<Arc<CertificateCache>> = cache, None;
         "proxy_ssl_password_file" => password_file: Option<PasswordFile> = password_file, None;
         /// Names and values, as OpenSSL's `SSL_CONF_cmd` takes them.
-        "proxy_ssl_conf_command" => commands: Vec<(Box<[u8]>, Box<[u8]>)> = command, Vec::new();
+        "proxy_ssl_conf_command" => commands: Vec<ssl::Command> = command, Vec::new();
     }
 }
 
@@ -83,7 +83,7 @@ fn password_file(cx: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Option<PasswordF
     *slot = Some(Some(PasswordFile { path: d.arg(0).into(), at: d.at() }));
 }
 
-fn command(_: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Vec<(Box<[u8]>, Box<[u8]>)>>) {
+fn command(_: &mut Cx<'_>, d: Dir<'_>, slot: &mut Option<Vec<ssl::Command>>) {
     slot.get_or_insert_default().push((d.arg(0).into(), d.arg(1).into()));
 }
 
