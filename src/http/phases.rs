@@ -160,16 +160,13 @@ pub fn choose_server(req: &mut Request) {
     // Lent out while a regex may fill the request's captures.
     let head = std::mem::take(&mut req.head);
     let host = head.host().unwrap_or_default();
-    let host_is_empty = host.is_empty();
     let found = host::find_server(&entry.names, host, |regex, server| {
         let matched = run_regex(req, &plan, regex, host) == Ok(true);
         req.note(|| Event::NameRegex { regex, server, matched });
         matched
     });
     req.head = head;
-    // Who names nobody is where the handshake went.
-    let begun = req.conn.secure.as_ref().map(|s| s.server).filter(|_| host_is_empty);
-    let (server, by) = found.unwrap_or((begun.unwrap_or(entry.default_server), NamedBy::Default));
+    let (server, by) = found.unwrap_or((entry.default_server, NamedBy::Default));
     req.server = server;
     req.note(|| Event::Server { server, by });
     req.loc = req.server().root;

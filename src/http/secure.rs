@@ -184,7 +184,7 @@ fn pem(certificate: &Certificate, out: &mut Vec<u8>) {
 pub(super) fn misdirected(req: &Request, thread: &ThreadState) -> Option<u16> {
     let named = req.conn.secure.as_ref().and_then(|s| s.named.as_deref())?;
     let host = req.head.host().unwrap_or_default();
-    if host.is_empty() || host == named {
+    if host == named {
         return None;
     }
     let entry = req.conn.listen_entry(&req.plan)?;
