@@ -313,3 +313,50 @@ fn addresses_have_the_values_of_their_networks_as_in_nginx() {
         list.iter().map(|text| Exchange { port: 8080, bytes: text.as_bytes() }).collect();
     same("geo", conf, &[("nets", b"172.16.0.0/12 included;\n")], &exchanges);
 }
+
+#[test]
+fn referers_are_welcome_or_not_as_in_nginx() {
+    let conf = "pid p.pid; error_log error.log;\nevents { }\nhttp { access_log off;\n\
+        server { listen 127.0.0.1:%%8080%%; server_name me.example *.mine.example ~^re\\d+$;\n\
+          valid_referers none server_names outer.example;\n\
+          location / { return 200 \"<$invalid_referer>\"; }\n\
+          location /all/ { valid_referers none blocked example.com *.example.com www.* .dot.example a.example/x/ ~google\\.;\n\
+            if ($invalid_referer) { return 403; } return 204; }\n\
+          location /regex/ { valid_referers ~path/in; return 200 \"<$invalid_referer>\"; }\n\
+          location /some/ { valid_referers a.example; return 200 \"<$invalid_referer>\"; } } }\n";
+    let mut list = Vec::new();
+    for referer in [
+        None,
+        Some(""),
+        Some("http://"),
+        Some("nothing at all"),
+        Some("ftp://example.com/"),
+        Some("http://example.com"),
+        Some("HTTPS://EXAMPLE.com:8080/x"),
+        Some("http://www.example.com/x"),
+        Some("http://a.b.example.com/x"),
+        Some("http://xexample.com/x"),
+        Some("http://www.anything"),
+        Some("http://dot.example/"),
+        Some("http://in.dot.example/"),
+        Some("http://a.example/x/y"),
+        Some("http://a.example/y"),
+        Some("http://a.example:80/x/"),
+        Some("http://a.example"),
+        Some("http://www.google.com/?q"),
+        Some("http://other.com/path/in"),
+        Some("https://me.example/"),
+        Some("https://sub.mine.example/"),
+        Some("https://re12/"),
+        Some("https://outer.example/"),
+        Some("http://i.r"),
+    ] {
+        let field = referer.map(|r| format!("Referer: {r}\r\n")).unwrap_or_default();
+        for place in ["", "all/", "regex/", "some/"] {
+            list.push(format!("GET /{place} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{field}\r\n"));
+        }
+    }
+    let exchanges: Vec<Exchange<'_>> =
+        list.iter().map(|text| Exchange { port: 8080, bytes: text.as_bytes() }).collect();
+    same("referers", conf, &[], &exchanges);
+}

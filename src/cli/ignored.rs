@@ -40,14 +40,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.conf");
         let conf =
-            "events { multi_accept on; }\nhttp {\n sendfile on;\n server { sendfile off; gzip off; }\n}\n";
+            "events { multi_accept on; }\nhttp {\n sendfile on;\n server { sendfile off; autoindex off; }\n}\n";
         std::fs::write(&file, conf).unwrap();
         let text = |file: &Path| super::text(&compile::load(file, dir.path(), None).conf);
         let shown = text(&file).replace(&file.display().to_string(), "F");
         assert_eq!(
             shown,
             "accepted and ignored, which changes nothing for a client:\n  multi_accept  F:1\n  sendfile      F:3 and \
-             one more\n  gzip          F:4\n"
+             one more\n  autoindex     F:4\n"
         );
         std::fs::write(&file, "events {}\n").unwrap();
         assert_eq!(text(&file), "");

@@ -8,7 +8,7 @@ use super::Builder;
 use super::proxy::Redirects;
 use crate::config::{
     self, Access, AddHeader, Core, Encoding, ExpiresSetting, Found, Gate, Headers, Level, Limit, Location,
-    Proxy, ProxyTls, RealIp, Server, Srv, Step, Text, TryFile, sticky,
+    Proxy, ProxyTls, RealIp, Referer, Server, Srv, Step, Text, TryFile, sticky,
 };
 use crate::diag::Severity;
 use crate::plan::{
@@ -25,6 +25,7 @@ pub struct Effective {
     encoding: Rc<Encoding>,
     gate: Rc<Gate>,
     limit: Rc<Limit>,
+    referer: Rc<Referer>,
     real_ip: Rc<RealIp>,
     pub proxy: Rc<Proxy>,
     pub proxy_tls: Rc<ProxyTls>,
@@ -46,6 +47,7 @@ impl Effective {
             encoding: Rc::default(),
             gate: Rc::default(),
             limit: Rc::default(),
+            referer: Rc::default(),
             real_ip: Rc::default(),
             proxy: Rc::default(),
             proxy_tls: Rc::default(),
@@ -86,6 +88,12 @@ impl Effective {
             let mut gate = (**gate).clone();
             gate.inherit(&self.gate);
             inner.gate = Rc::new(gate);
+            inner.set = None;
+        }
+        if let Some(referer) = &level.referer {
+            let mut referer = (**referer).clone();
+            referer.merge(&self.referer);
+            inner.referer = Rc::new(referer);
             inner.set = None;
         }
         if let Some(limit) = &level.limit {
@@ -150,7 +158,7 @@ pub fn compile(b: &mut Builder<'_>) {
         }
         let set = match &inner.set {
             Some(set) => set.clone(),
-            None => Arc::new(b.loc_set(&inner, &named)),
+            None => Arc::new(b.loc_set(&inner, &named, location)),
         };
         inner.set = Some(set.clone());
         let router = b.router(children.get(i).map_or(&[][..], Vec::as_slice));
@@ -402,7 +410,8 @@ impl<'a> Builder<'a> {
         (!uri.is_empty()).then(|| Box::new(plan::AuthRequest { uri, set }))
     }
 
-    fn loc_set(&mut self, at: &Effective, named: &Named) -> LocSet {
+    fn loc_set(&mut self, at: &Effective, named: &Named, location: &Location) -> LocSet {
+        let (own_referers, server) = (location.level.referer.is_some(), location.server);
         let core = at.core.clone();
         let (keepalive_timeout, keepalive_header) = core.keepalive();
         let expires = match at.headers.expires() {
@@ -414,6 +423,7 @@ impl<'a> Builder<'a> {
         LocSet {
             internal: core.internal(),
             gate: at.gate.rules(),
+            referers: self.referers(own_referers, &at.referer.referers(), server),
             limits: self.limits(&at.limit),
             basic: self.basic(&at.gate),
             auth_request: self.auth_request(&at.gate),

@@ -17,6 +17,7 @@ mod pins;
 mod program;
 mod proxy;
 mod proxy_tls;
+mod referer;
 mod resolver;
 mod routers;
 mod script;

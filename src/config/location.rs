@@ -10,6 +10,7 @@ use super::limit::Limit;
 use super::proxy::{Pass, PassTo, Proxy};
 use super::proxy_tls::ProxyTls;
 use super::realip::RealIp;
+use super::referer::Referer;
 use super::script::Script;
 use super::text::{Pattern, Text};
 use super::{Cx, Place, sticky};
@@ -26,6 +27,7 @@ pub struct Level {
     pub encoding: Option<Box<Encoding>>,
     pub gate: Option<Box<Gate>>,
     pub limit: Option<Box<Limit>>,
+    pub referer: Option<Box<Referer>>,
     pub real_ip: Option<Box<RealIp>>,
     pub proxy: Option<Box<Proxy>>,
     pub proxy_tls: Option<Box<ProxyTls>>,
@@ -48,6 +50,8 @@ impl Level {
             self.access.get_or_insert_default().read(cx, d);
         } else if Encoding::knows(name) {
             self.encoding.get_or_insert_default().read(cx, d);
+        } else if Referer::knows(name) {
+            self.referer.get_or_insert_default().read(cx, d);
         } else if Limit::knows(name) {
             self.limit.get_or_insert_default().read(cx, d);
         } else if Gate::knows(name) {

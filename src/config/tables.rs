@@ -125,13 +125,17 @@ impl Map {
             return;
         }
         let key = key.strip_prefix(b"\\").unwrap_or(key);
-        match self.name(key, value) {
-            Ok(()) => {}
-            Err(Refusal::Invalid) => {
-                cx.emerg(d, format!("invalid hostname or wildcard \"{}\"", show(key)));
-            }
-            Err(Refusal::Busy) => cx.emerg(d, format!("conflicting parameter \"{}\"", show(key))),
+        if let Err(words) = self.add_name(key, value) {
+            cx.emerg(d, words);
         }
+    }
+
+    /// Adds a host name, which may have a wildcard; `Err`: nginx's words.
+    pub(super) fn add_name(&mut self, key: &[u8], value: u32) -> Result<(), String> {
+        self.name(key, value).map_err(|why| match why {
+            Refusal::Invalid => format!("invalid hostname or wildcard \"{}\"", show(key)),
+            Refusal::Busy => format!("conflicting parameter \"{}\"", show(key)),
+        })
     }
 
     /// Adds a text, which may be a name with a wildcard among `hostnames`.

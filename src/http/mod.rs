@@ -26,6 +26,7 @@ mod path;
 mod phases;
 mod range;
 mod realip;
+mod referer;
 mod request;
 pub mod respond;
 mod route;

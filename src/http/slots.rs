@@ -117,7 +117,7 @@ fn find(req: &Request, plan: &Plan, map: &Map, of: &mut Vec<u8>) -> Option<u32> 
     None
 }
 
-fn by_name(map: &Map, name: &[u8]) -> Option<u32> {
+pub(super) fn by_name(map: &Map, name: &[u8]) -> Option<u32> {
     if let Some(&value) = map.exact.get(name) {
         return Some(value);
     }

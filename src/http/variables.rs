@@ -89,6 +89,7 @@ impl Request {
         use VarId as V;
         match id {
             V::Args | V::QueryString => text(&self.args, out) && !self.args.is_empty(),
+            V::InvalidReferer => text(if super::referer::is_invalid(self) { "1" } else { "" }, out),
             V::IsArgs => text(if self.args.is_empty() { "" } else { "?" }, out),
             V::Uri | V::DocumentUri => {
                 text(&self.uri, out) && !(self.uri.is_empty() && self.head.target().is_empty())

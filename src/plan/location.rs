@@ -76,6 +76,8 @@ pub struct LocSet {
     pub internal: bool,
     /// `allow` and `deny`, in order.
     pub gate: Vec<GateRule>,
+    /// `valid_referers`; `None`: all are welcome.
+    pub referers: Option<Box<super::Referers>>,
     /// `limit_req` and `limit_conn`; `None`: none holds.
     pub limits: Option<Box<super::Limits>>,
     /// `auth_basic` and its file; `None`: off.

@@ -101,6 +101,7 @@ fixed_vars! {
     Hostname "hostname"
     Http2 "http2"
     Https "https"
+    InvalidReferer "invalid_referer"
     IsArgs "is_args"
     IsRequestPort "is_request_port"
     LimitConnStatus "limit_conn_status"
