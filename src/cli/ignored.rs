@@ -39,8 +39,7 @@ mod tests {
     fn each_name_stands_once_with_its_first_place() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.conf");
-        let conf =
-            "events { multi_accept on; }\nhttp {\n sendfile on;\n server { sendfile off; autoindex off; }\n}\n";
+        let conf = "events { multi_accept on; }\nhttp {\n sendfile on;\n server { sendfile off; autoindex off; }\n}\n";
         std::fs::write(&file, conf).unwrap();
         let text = |file: &Path| super::text(&compile::load(file, dir.path(), None).conf);
         let shown = text(&file).replace(&file.display().to_string(), "F");

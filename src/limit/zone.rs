@@ -131,7 +131,7 @@ pub enum Full {
 
 /// The excess, and when it was looked at last (seconds), in one word.
 fn meta(excess: u64, now: u64) -> u64 {
-    excess.min(u64::from(u32::MAX)) << 32 | (now / 1000 & 0xffff_ffff)
+    excess.min(u64::from(u32::MAX)) << 32 | ((now / 1000) & 0xffff_ffff)
 }
 
 /// Milliseconds since `last`; a clock that was put back by more than a minute counts for one.

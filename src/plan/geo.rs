@@ -106,7 +106,7 @@ mod tests {
         ];
         let networks: Vec<_> =
             texts.iter().zip(0..).map(|(t, i)| (cidr(t.as_bytes()).expect("a network"), i)).collect();
-        for skip in 0..texts.len() {
+        for (skip, left_out) in texts.iter().enumerate() {
             let some: Vec<_> = networks.iter().filter(|(_, i)| *i as usize != skip).copied().collect();
             let found = Networks::new(&some);
             for ip in [
@@ -132,7 +132,7 @@ mod tests {
                 let ip: IpAddr = ip.parse().expect("an address");
                 let around = some.iter().filter(|(n, _)| n.contains(ip));
                 let innermost = around.max_by_key(|(n, _)| n.bits).map(|(_, i)| *i);
-                assert_eq!(found.find(ip), innermost, "{ip} without {}", texts[skip]);
+                assert_eq!(found.find(ip), innermost, "{ip} without {left_out}");
             }
         }
     }
