@@ -16,7 +16,7 @@ family! {
     /// `ngx_http_proxy_module`'s settings of SSL
     pub struct ProxyTls {
         "proxy_ssl_session_reuse" => session_reuse: bool = set::flag, true;
-        /// Bits of [`PROTOCOLS`].
+        /// Bits of `PROTOCOLS`.
         "proxy_ssl_protocols" => protocols: u32 = set::bits(PROTOCOLS), TLSV1_2 | TLSV1_3;
         /// A list as OpenSSL has it.
         "proxy_ssl_ciphers" => ciphers: Box<[u8]> = set::text, (*b"DEFAULT").into();

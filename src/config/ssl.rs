@@ -17,7 +17,7 @@ family! {
         "ssl_certificate_cache" => certificate_cache: bool = certificate_cache, false;
         "ssl_certificate_compression" => compression: bool = set::flag, false;
         "ssl_password_file" => password_file: Option<FileAt> = file_at, None;
-        /// Bits of [`PROTOCOLS`].
+        /// Bits of `PROTOCOLS`.
         "ssl_protocols" => protocols: u32 = set::bits(PROTOCOLS), TLS12 | TLS13;
         "ssl_ciphers" => ciphers: Box<[u8]> = set::text, (*b"HIGH:!aNULL:!MD5").into();
         "ssl_prefer_server_ciphers" => prefer_server_ciphers: bool = set::flag, false;
