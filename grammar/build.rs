@@ -282,7 +282,9 @@ fn check(entry: &Entry, contexts: &[ContextRow], types: &[TypeRow], faults: &mut
     match arity(&row.args) {
         None => fault(format!("cannot read args = {:?}", row.args)),
         Some(arity) => {
-            if (row.kind == "flag") != (row.args == "flag") && row.args != "1" {
+            // A flag that nginx does not look at any more is "custom".
+            let unread = row.kind == "custom" && row.args == "flag";
+            if (row.kind == "flag") != (row.args == "flag") && row.args != "1" && !unread {
                 fault("type and args disagree on its being a flag".to_owned());
             }
             if !row.opens.is_empty() && !arity.block {

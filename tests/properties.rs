@@ -102,15 +102,20 @@ pub fn migrate(system: &str, text: &[u8]) {
     }
 }
 
-/// What a converter writes is taken by `-t`, but for hosts and users that other machines know.
+/// What a converter writes is taken by `-t`, but for hosts, users and files that other machines have.
 fn loads(conf: &str) {
     let dir = folder();
     let path = dir.join("converted.conf");
     std::fs::write(&path, conf).expect("the folder of this thread is writable");
     let Loaded { conf: read, diags, .. } = compile::load(&path, &dir, None);
     let elsewhere = ["host not found", "getpwnam(", "getgrnam("];
-    let bad =
-        diags.iter().find(|d| d.severity.is_fatal() && !elsewhere.iter().any(|e| d.message.starts_with(e)));
+    let files =
+        ["open() ", "cannot load certificate", "SSL_CTX_load_verify_locations(", "SSL_CTX_set_default"];
+    let away = |message: &str| {
+        elsewhere.iter().any(|e| message.starts_with(e))
+            || (files.iter().any(|f| message.starts_with(f)) && message.contains("No such file"))
+    };
+    let bad = diags.iter().find(|d| d.severity.is_fatal() && !away(&d.message));
     if let Some(bad) = bad {
         panic!("{}\n{conf}", render_nginx(&read.map, bad));
     }

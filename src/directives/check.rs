@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use smallvec::SmallVec;
 
-use super::{Context, Count, Id, Row, Status, hint, id, value};
+use super::{Context, Count, Id, Kind, Row, Status, hint, id, value};
 use crate::diag::{Diag, Diags, FileId, Severity, Span};
 use crate::source::{Children, Conf, Dir};
 use crate::syntax::Body;
@@ -134,7 +134,7 @@ impl See<'_, '_> {
             }
             self.frame.seen.push(row.id);
         }
-        if row.arity.count == Count::Flag && !is_flag(dir.arg(0)) {
+        if row.arity.count == Count::Flag && row.kind == Kind::Flag && !is_flag(dir.arg(0)) {
             let text = format!(
                 "invalid value \"{}\" in \"{name}\" directive, it must be \"on\" or \"off\"",
                 String::from_utf8_lossy(dir.arg(0))
