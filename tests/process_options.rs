@@ -2,7 +2,9 @@
 
 use std::process::Output;
 
-use super::support::daemon::{Program, command, free_port, nginx, prefix};
+use std::io::{Read as _, Write as _};
+
+use super::support::daemon::{Daemon, Program, command, free_port, nginx, prefix};
 use super::support::skipped;
 
 const GOOD: &str = "events {}\nhttp { server { listen 127.0.0.1:%PORT%; } }\n";
@@ -173,4 +175,21 @@ fn a_file_of_nothing_but_errors_is_not_repeated_whole() {
     assert!(text.contains("unknown directive \"wrong\" in DIR/nginx.conf:2\n"), "{text}");
     assert!(text.contains("nginx: [emerg] 4000 more errors in directives\n"), "{text}");
     assert!(text.lines().filter(|l| l.contains("unknown directive")).count() < 2100, "{text}");
+}
+
+#[test]
+fn a_location_s_log_is_the_standard_error_while_the_main_one_is_a_file() {
+    let conf = "pid p;\nerror_log error.log;\nevents {}\nhttp { server { listen 127.0.0.1:%%8080%%;\n    \
+                location /told { error_log stderr; } location / { } } }\n";
+    let daemon = Daemon::start(conf);
+    for path in ["/told", "/kept"] {
+        let mut client = std::net::TcpStream::connect(("127.0.0.1", daemon.port(8080))).unwrap();
+        write!(client, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    }
+    daemon.logged("stderr", "/told\" failed (2: No such file or directory)");
+    daemon.logged("error.log", "/kept\" failed (2: No such file or directory)");
+    assert!(!daemon.file("error.log").contains("/told"), "{}", daemon.file("error.log"));
 }

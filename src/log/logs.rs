@@ -203,10 +203,10 @@ impl Logs {
     }
 
     /// Sends what this process writes to its standard error into the first main error log that is a file, as nginx
-    /// does once it runs; not when a log is the standard error itself.
+    /// does once it runs; not when a log, be it that of a location, is the standard error itself.
     pub fn redirect_stderr(&self) -> io::Result<()> {
         let main = |s: &&Sink| self.main.iter().any(|l| l.target == s.target);
-        if self.sinks.iter().filter(main).any(Sink::is_stderr) {
+        if self.sinks.iter().any(Sink::is_stderr) {
             return Ok(());
         }
         self.sinks.iter().filter(main).find(|s| s.path().is_some()).map_or(Ok(()), Sink::take_stderr)
