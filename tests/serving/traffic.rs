@@ -14,6 +14,8 @@ use crate::support::eventually;
 /// Both programs on one configuration.
 pub struct Talk<'a> {
     dialect: Dialect,
+    /// The reference is, or is made of, an older nginx than the one that we follow.
+    older: bool,
     groups: &'a [Group],
     fronts: [Front<'a>; 2],
     /// Values of the sessions' cookies that were seen, an upstream each.
@@ -48,10 +50,10 @@ struct Ask {
 }
 
 impl<'a> Talk<'a> {
-    pub fn new(dialect: Dialect, conf: &'a Conf, theirs: &'a Daemon, ours: &'a Daemon) -> Self {
+    pub fn new(dialect: Dialect, older: bool, conf: &'a Conf, theirs: &'a Daemon, ours: &'a Daemon) -> Self {
         let fronts = [theirs, ours].map(|daemon| Front { daemon, kept: None });
         let jars = conf.groups.iter().map(|_| Vec::new()).collect();
-        Self { dialect, groups: &conf.groups, fronts, jars, held: Vec::new(), story: Vec::new() }
+        Self { dialect, older, groups: &conf.groups, fronts, jars, held: Vec::new(), story: Vec::new() }
     }
 
     pub fn step(&mut self, dice: &mut Dice, farm: &mut Farm) -> Result<(), String> {
@@ -360,8 +362,8 @@ impl<'a> Talk<'a> {
                 }
                 // How long the one chunk is in which all is.
                 _ if tengine && !line.is_empty() && line.bytes().all(|b| b.is_ascii_hexdigit()) => continue,
-                // Which of these two is first changed in nginx after the version that it is made of.
-                _ if tengine && line == "Connection: close" => continue,
+                // Whether Host or this one comes first has changed in nginx.
+                _ if self.older && line == "Connection: close" => continue,
                 _ if tengine && line.eq_ignore_ascii_case("cookie: ") => continue,
                 _ => line.to_owned(),
             };
