@@ -96,7 +96,8 @@ fn one(dialect: Dialect, reference: &Program, round: u64) -> Result<(usize, usiz
     let conf = conf::make(dialect, &mut dice, &farm);
     let theirs = Daemon::run(reference.clone(), &conf.text, &[]);
     let ours = Daemon::run(Program::Tenrec, &conf.text, &[]);
-    let mut talk = traffic::Talk::new(dialect, !nginx_is_current(reference), &conf, &theirs, &ours);
+    let older = dialect == Dialect::Tengine || !nginx_is_current(reference);
+    let mut talk = traffic::Talk::new(dialect, older, &conf, &theirs, &ours);
     let many = 60;
     for nth in 0..many {
         talk.step(&mut dice, &mut farm).map_err(|why| format!("step {nth}: {why}\n{}", conf.text))?;
