@@ -47,6 +47,8 @@ fn a_master_serves_nothing_and_its_worker_has_the_threads() {
 fn quit_term_and_int_end_it_and_remove_the_pid_file() {
     for signal in ["QUIT", "TERM", "INT"] {
         let mut daemon = Daemon::start(&conf(1, "a"));
+        // Its sockets answer before it listens to signals.
+        worker(&daemon);
         daemon.signal(signal);
         assert!(daemon.wait().success(), "{signal}");
         assert_eq!(daemon.file("nginx.pid"), "", "{signal}");
