@@ -343,7 +343,7 @@ fn junk_and_silence_on_the_socket_hold_nobody_up() {
     let daemon = Daemon::start(&conf(&a, &b, ""));
     let path = daemon.prefix().join("nginx.sock");
     let connect = || {
-        let stream = UnixStream::connect(&path).unwrap();
+        let stream = eventually("the socket answers", || UnixStream::connect(&path).ok());
         stream.set_read_timeout(Some(SOON)).unwrap();
         stream
     };

@@ -134,6 +134,13 @@ impl Daemon {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
+        // Sockets answer before all of it is there: a worker is the last thing that a master makes.
+        let children = format!("/proc/{0}/task/{0}/children", daemon.child.id());
+        let made = || !std::fs::read_to_string(&children).is_ok_and(|text| text.trim().is_empty());
+        let end = std::time::Instant::now() + Duration::from_secs(2);
+        while !conf.contains("master_process off") && !made() && std::time::Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         Ok(daemon)
     }
 
