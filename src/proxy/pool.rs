@@ -63,13 +63,24 @@ impl<T> Pool<T> {
         None
     }
 
-    /// Keeps a connection whose exchange is over, unless its limits say that it has served enough.
-    pub(super) fn put(&mut self, key: Key, conn: T, life: Life, now: Instant) -> bool {
+    /// Keeps a connection whose exchange is over, unless its limits say that it has served enough. One found `stale`
+    /// makes room before one that can still be used does.
+    pub(super) fn put(
+        &mut self,
+        key: Key,
+        conn: T,
+        life: Life,
+        now: Instant,
+        stale: impl FnMut(&mut T) -> bool,
+    ) -> bool {
         let spent = life.requests >= self.limits.requests
             || now.saturating_duration_since(life.born) > self.limits.time
             || self.limits.idle == 0;
         if spent {
             return false;
+        }
+        if self.idle.len() >= self.limits.idle {
+            self.sweep(now, stale);
         }
         if self.idle.len() >= self.limits.idle {
             self.idle.remove(0);
@@ -142,7 +153,7 @@ mod tests {
     fn the_last_used_connection_to_a_peer_comes_first() {
         let mut p = pool(4);
         for (peer, conn) in [(0, 10), (1, 11), (0, 12)] {
-            assert!(p.put(to(peer), conn, life(1), at(1)));
+            assert!(p.put(to(peer), conn, life(1), at(1), |_| false));
         }
         assert_eq!(p.take(&to(0), at(1), |_| false).map(|c| c.0), Some(12));
         assert_eq!(p.take(&to(0), at(1), |_| false).map(|c| c.0), Some(10));
@@ -154,29 +165,39 @@ mod tests {
     fn a_full_pool_drops_the_least_recently_used() {
         let mut p = pool(2);
         for conn in 1..=3 {
-            p.put(to(conn), conn, life(1), at(1));
+            p.put(to(conn), conn, life(1), at(1), |_| false);
         }
         assert_eq!(p.take(&to(1), at(1), |_| false), None);
         assert!(p.take(&to(2), at(1), |_| false).is_some());
     }
 
     #[test]
+    fn what_its_peer_closed_makes_room_before_what_can_be_used() {
+        let mut p = pool(2);
+        p.put(to(1), 1, life(1), at(1), |_| false);
+        p.put(to(2), 2, life(1), at(1), |_| false);
+        p.put(to(3), 3, life(1), at(1), |conn| *conn == 2);
+        assert_eq!(p.take(&to(1), at(1), |_| false).map(|c| c.0), Some(1));
+        assert_eq!(p.take(&to(2), at(1), |_| false), None);
+    }
+
+    #[test]
     fn limits_of_requests_time_and_idleness_hold() {
         let mut p = pool(2);
-        assert!(!p.put(to(0), 1, life(3), at(1)));
-        assert!(!p.put(to(0), 1, life(1), at(101)));
-        assert!(p.put(to(0), 1, life(2), at(1)));
+        assert!(!p.put(to(0), 1, life(3), at(1), |_| false));
+        assert!(!p.put(to(0), 1, life(1), at(101), |_| false));
+        assert!(p.put(to(0), 1, life(2), at(1), |_| false));
         assert_eq!(p.take(&to(0), at(11), |_| false), None);
-        assert!(!pool(0).put(to(0), 1, life(1), at(1)));
+        assert!(!pool(0).put(to(0), 1, life(1), at(1), |_| false));
     }
 
     #[test]
     fn stale_connections_are_passed_over() {
         let mut p = pool(3);
-        p.put(to(0), 1, life(1), at(1));
-        p.put(to(0), 2, life(1), at(1));
+        p.put(to(0), 1, life(1), at(1), |_| false);
+        p.put(to(0), 2, life(1), at(1), |_| false);
         assert_eq!(p.take(&to(0), at(1), |c| *c == 2).map(|c| c.0), Some(1));
-        p.put(to(0), 3, life(1), at(1));
+        p.put(to(0), 3, life(1), at(1), |_| false);
         p.sweep(at(1), |c| *c == 3);
         assert_eq!(p.len(), 0);
     }
@@ -185,7 +206,7 @@ mod tests {
     fn a_local_connection_serves_its_own_location() {
         let mut p = pool(4);
         let here = Key { location: Some(LocId(1)), ..to(0) };
-        p.put(here.clone(), 1, life(1), at(1));
+        p.put(here.clone(), 1, life(1), at(1), |_| false);
         assert_eq!(p.take(&Key { location: Some(LocId(2)), ..here.clone() }, at(1), |_| false), None);
         assert!(p.take(&here, at(1), |_| false).is_some());
     }

@@ -285,7 +285,8 @@ impl ProxyThread {
         let key = Self::key(&pool, peer, location, tls);
         let life = Life { born: conn.created, requests: conn.requests };
         conn.park();
-        if pool.put(key, conn, life, clock::instant()) && !self.sweeping.replace(true) {
+        if pool.put(key, conn, life, clock::instant(), |conn| conn.is_stale()) && !self.sweeping.replace(true)
+        {
             tokio::task::spawn_local(sweep(Rc::downgrade(self)));
         }
     }
