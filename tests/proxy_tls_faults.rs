@@ -65,8 +65,9 @@ fn compare(test: &str, cases: &[(&str, String, &str)]) {
     let Some(nginx) = nginx() else { return skipped(test, "no nginx to compare with") };
     let current = nginx_is_current(&nginx);
     for ((name, ..), (theirs, ours)) in cases.iter().zip(told(nginx, &locations).iter().zip(&ours)) {
-        // Which protocols there are by default, and how it is told that there are none, has changed in nginx.
-        let same = if current { theirs == ours } else { (theirs.0, &theirs.1) == (ours.0, &ours.1) };
+        // nginx 1.22 has no protocol left in this case, and says so without asking.
+        let least = !current && *name == "least";
+        let same = if least { (theirs.0, &theirs.1) == (ours.0, &ours.1) } else { theirs == ours };
         assert!(same, "{name}: nginx {theirs:?}, tenrec {ours:?}");
     }
 }

@@ -327,6 +327,10 @@ impl<'a> Talk<'a> {
         if page {
             body = "a page of the program's own";
         }
+        // What is cut off below is not counted either.
+        let of_chance = |l: &&str| self.groups[group].chance && l.starts_with("peer ");
+        let cut: usize =
+            body.lines().filter(of_chance).map(|l| l.len() - l.find(',').unwrap_or(l.len())).sum();
         let mut out = String::new();
         for line in head.lines() {
             let name = line.split(':').next().unwrap_or_default();
@@ -338,6 +342,10 @@ impl<'a> Talk<'a> {
                 // Nobody is asked: Tengine does not say that it was the upstream.
                 "X-Addr" if tengine && !line.contains("127.") => continue,
                 "Content-Length" if page || tengine => out += name,
+                "Content-Length" if cut > 0 => {
+                    let len = line.split_once(": ").and_then(|(_, len)| len.parse::<usize>().ok());
+                    out += &format!("{name}: {:?}", len.map(|len| len.checked_sub(cut)));
+                }
                 _ => out += &timeless(line),
             }
             out.push('\n');
